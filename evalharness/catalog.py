@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from evalharness.backends import BACKENDS, resolve
-from evalharness.data.configs import configurations
 from evalharness.errors import ModelError, NotInCatalog, UsageError
 from evalharness.specs.judge import JudgeSpec, load_judge
 from evalharness.specs.model import ModelSpec, expanded, load_models, parse_model, step_of
@@ -45,14 +44,21 @@ def split_names(text: str) -> list[str]:
 
 
 class Catalog:
-    """The specs that can be seen from the working folder. ``notes`` collects what a user should know (hidden names)."""
+    """The specs that can be seen from the working folder. ``notes`` collects what a user should know (hidden names).
 
-    def __init__(self, specs: Sequence[str] = ()) -> None:
+    ``configurations`` looks up those of a data set (path, revision), for tasks whose languages they are; without it such a
+    task must be selected with its languages.
+    """
+
+    def __init__(
+        self, specs: Sequence[str] = (), configurations: Callable[[str, str | None], Sequence[str]] | None = None
+    ) -> None:
         missing = next((folder for folder in specs if not Path(folder).is_dir()), None)
         if missing is not None:
             raise UsageError(f"--specs {missing}: no such folder")
         self.specs = tuple(Path(folder) for folder in specs)
         self.notes: list[str] = []
+        self._configurations = configurations
 
     def _folders(self, kind: str) -> Iterator[Path]:
         for folder in self.specs:
@@ -142,7 +148,12 @@ class Catalog:
         """Return ``task`` with its languages looked up, where they are its data set's configurations: those ``named``, or all."""
         if task.languages_from is None:
             return task
-        return task.reading(named or configurations(task.dataset.path, task.dataset.revision))
+        if not named and self._configurations is None:
+            raise UsageError(f"task {task.task}: its languages are its data set's; name some, as {task.task}[de,fr]")
+        found = named or (
+            self._configurations(task.dataset.path, task.dataset.revision) if self._configurations else ()
+        )
+        return task.reading(found)
 
     @cached_property
     def models(self) -> dict[str, ModelSpec]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from evalharness.catalog import Catalog
+from evalharness.data.configs import configurations
 from evalharness.errors import NotInCatalog, UsageError
 from evalharness.plan import Ask, Bench, Plan, Player, plan_hash
 from evalharness.prompts import check, check_judge
@@ -27,7 +28,7 @@ class _Sitting:
 
 def resolve(ask: Ask) -> Plan:
     """Look up every name of ``ask``; raises UsageError (NotInCatalog, SpecError, ModelError …) for what is wrong with it."""
-    catalog = Catalog(ask.specs)
+    catalog = Catalog(ask.specs, configurations)
     tasks = [part for selector in ask.tasks for part in catalog.select(selector, ask.languages)]
     if not tasks:
         raise UsageError("no task given; name one with --task")

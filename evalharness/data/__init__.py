@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evalharness.data.hub import from_cache, from_hub, is_cached
+from evalharness.data.mirror import mirrored
 from evalharness.data.rows import ENDINGS, read_rows
 from evalharness.data.source import Source, Use
 from evalharness.errors import DataError
@@ -144,13 +144,10 @@ def _inside(source: Source) -> Path:
 
 
 def _mirror(source: Source) -> Path | None:
-    root = os.environ.get("EVALHARNESS_DATA")
-    if not root:
-        return None
     below = "/".join((source.path, *((source.name,) if source.name else ()), source.split))
-    if not Path(os.path.normpath(Path(root, below))).is_relative_to(os.path.normpath(root)):
-        raise DataError(f"data set {source.shown} would lie outside EVALHARNESS_DATA={root}")
-    return next((file for ending in ENDINGS if (file := Path(root, below + ending)).is_file()), None)
+    if (place := mirrored(below)) is None:
+        return None
+    return next((file for ending in ENDINGS if (file := place.with_name(place.name + ending)).is_file()), None)
 
 
 def _lock_key(source: Source) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import os
-from pathlib import Path
-
-from evalharness.data.hub import offline
+from evalharness.data.hub import network_errors, offline
+from evalharness.data.mirror import mirrored
 from evalharness.errors import DataError
 from evalharness.text import clean_text
 
@@ -16,8 +13,7 @@ def configurations(path: str, revision: str | None) -> list[str]:
 
     A folder of ``EVALHARNESS_DATA`` that has the data set wins; there every sub-folder is one.
     """
-    root = os.environ.get("EVALHARNESS_DATA")
-    folder = Path(root, path) if root else None
+    folder = mirrored(path)
     if folder is not None and folder.is_dir():
         found = sorted(item.name for item in folder.iterdir() if item.is_dir() and not item.name.startswith("."))
         if found:
@@ -32,16 +28,12 @@ def configurations(path: str, revision: str | None) -> list[str]:
 
 def _on_the_hub(path: str, revision: str | None) -> list[str]:
     import datasets  # noqa: PLC0415
-    import huggingface_hub  # noqa: PLC0415
     from datasets.exceptions import DatasetNotFoundError  # noqa: PLC0415
 
-    network = tuple(
-        c for c in huggingface_hub.errors.HfHubHTTPError.__mro__ if issubclass(c, Exception) and c is not Exception
-    )
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    known_errors = network_errors()
     try:
         return sorted(datasets.get_dataset_config_names(path, revision=revision))
-    except (*network, OSError, ValueError, DatasetNotFoundError) as error:
+    except (*known_errors, ValueError, DatasetNotFoundError) as error:
         why = next(iter(clean_text(str(error)).splitlines()), "not found")
         raise DataError(
             f"the languages of data set {path} are its configurations, which cannot be read from the hub: {why[:200]}; "

@@ -28,14 +28,14 @@ def from_hub(source: Source, locked_revision: str | None) -> tuple[list[Row], st
     import huggingface_hub  # noqa: PLC0415
     from datasets.exceptions import DatasetNotFoundError  # noqa: PLC0415
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    known_errors = network_errors()
     datasets.disable_progress_bars()
     revision = source.revision or locked_revision
     try:
         if revision is None and not offline():
             revision = huggingface_hub.HfApi().dataset_info(source.path).sha
         loaded = datasets.load_dataset(source.path, source.name, split=source.split, revision=revision)
-    except (*_network_errors(), ValueError, DatasetNotFoundError) as error:
+    except (*known_errors, ValueError, DatasetNotFoundError) as error:
         raise DataError(_not_found(source, clean_text(str(error)))) from None
     return [clean_row(dict(row)) for row in loaded], revision
 
@@ -92,7 +92,7 @@ def _on_hub(path: str, revision: str | None) -> dict[str, list[str]]:
         raise DataError(f"{path} has no revision '{revision}' on the HF hub; leave it out, or name a commit") from None
     except errors.RepositoryNotFoundError:
         raise DataError(f"no data set '{path}' on the HF hub; check the name, or HF_TOKEN if it is private") from None
-    except _network_errors() as error:
+    except network_errors() as error:
         first = clean_text(str(error)).strip().partition("\n")[0]
         raise DataError(f"the HF hub could not be asked for {path}: {first}; check the network") from None
     card = (info.card_data.to_dict() if info.card_data else {}) or {}
@@ -115,10 +115,11 @@ def _configurations(card: Mapping[str, Any]) -> dict[str, list[str]]:
     return {name: splits for name, splits in found.items() if splits}
 
 
-def _network_errors() -> tuple[type[Exception], ...]:
+def network_errors() -> tuple[type[Exception], ...]:
     """Return the errors of the hub's library: they carry the base classes of whichever HTTP library it was built on."""
     from huggingface_hub import errors  # noqa: PLC0415
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     kinds = errors.HfHubHTTPError.__mro__
     return (OSError, *(kind for kind in kinds if issubclass(kind, Exception) and kind is not Exception))
 

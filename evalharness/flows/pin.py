@@ -9,6 +9,7 @@ from typing import Any
 
 from evalharness.catalog import Catalog
 from evalharness.data import Pin, pin
+from evalharness.data.configs import configurations
 from evalharness.stages.load import LOCK, source
 from evalharness.store import held
 
@@ -38,7 +39,7 @@ def pin_tasks(selectors: Sequence[str], root: Path, *, update: bool = False, spe
     A name without brackets means all its languages, added ones too. Raises DataError for rows that are not the locked
     ones, unless ``update`` lets them take their place.
     """
-    catalog = Catalog(specs)
+    catalog = Catalog(specs, configurations)
     wanted = [selector if "[" in selector else f"{selector}[*]" for selector in selectors]
     tasks = [part for selector in wanted for part in catalog.select(selector)]
     with held(root):

@@ -9,12 +9,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from evalharness.report.grid import NAME, grid
 from evalharness.report.marking import DASH, bounds, count, percent
 from evalharness.text import one_line
 
 Json = Mapping[str, Any]
-
-_NAME = 40
 
 
 def tables(document: Json) -> Iterator[RenderableType]:
@@ -36,9 +35,9 @@ def tables(document: Json) -> Iterator[RenderableType]:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False)
+    table = grid(title)
     for at, name in enumerate(columns):
-        table.add_column(name, justify="left" if at < 2 else "right", overflow="fold", max_width=_NAME)
+        table.add_column(name, justify="left" if at < 2 else "right", overflow="fold", max_width=NAME)
     return table
 
 
@@ -47,7 +46,7 @@ def _judges(rows: Sequence[Json]) -> Table:
         "between judges, on the same games", "group", "judges", "games", "agree", "kappa", "quadratic", "alpha"
     )
     for row in rows:
-        names = " × ".join(one_line(name, _NAME) for name in row["judges"])
+        names = " × ".join(one_line(name, NAME) for name in row["judges"])
         table.add_row(
             row["group"], names, count(row["n"]), _share(row.get("agreement")), _number(row.get("kappa")),
             _number(row.get("kappa_quadratic")), _number(row["alpha_nominal"]),
@@ -71,7 +70,7 @@ def _orders(rows: Sequence[Json]) -> Table:
         twice = f"{row['first_both']}/{row['second_both']}"
         p_value = DASH if row["p_value"] is None else f"{row['p_value']:.3f}"
         table.add_row(
-            row["group"], one_line(row["judge"], _NAME), count(row["n"]), _share(row["consistency"]),
+            row["group"], one_line(row["judge"], NAME), count(row["n"]), _share(row["consistency"]),
             _share(row["first_slot_rate"]), twice, p_value, _number(row["kappa"]),
         )  # fmt: skip
     return table
@@ -82,7 +81,7 @@ def _humans(rows: Sequence[Json]) -> Table:
         "with people, on the same matches", "group", "judge", "matches", "agree", "kappa", "alpha", "calibration error"
     )
     for row in rows:
-        name = "people among themselves" if row["judge"] is None else one_line(row["judge"], _NAME)
+        name = "people among themselves" if row["judge"] is None else one_line(row["judge"], NAME)
         error = row.get("calibration_error")
         table.add_row(
             row["group"], name, count(row["n"]), _share(row.get("agreement")), _number(row.get("kappa")),
@@ -99,7 +98,7 @@ def _corrected(rows: Sequence[Json]) -> Table:
     for row in rows:
         worth = DASH if row["effective"] is None else f"{row['effective']:.0f}"
         table.add_row(
-            row["group"], one_line(row["judge"], _NAME), one_line(row["model"], _NAME), _share(row["judge_only"]),
+            row["group"], one_line(row["judge"], NAME), one_line(row["model"], NAME), _share(row["judge_only"]),
             _share(row["human_only"]), _share(row["corrected"]), count(row["n_labelled"]), worth,
         )  # fmt: skip
     return table

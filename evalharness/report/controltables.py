@@ -9,12 +9,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from evalharness.report.grid import NAME, grid
 from evalharness.report.marking import DASH, bounds, percent
 from evalharness.text import one_line
 
 Json = Mapping[str, Any]
-
-_NAME = 40
 
 
 def tables(document: Json) -> Iterator[RenderableType]:
@@ -35,17 +34,17 @@ def tables(document: Json) -> Iterator[RenderableType]:
 
 def _rates(rows: Sequence[Json], by: str, kind: str) -> Table:
     title = f"at equal {kind}" + ("" if by == "all" else f", by {by}")
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False)
+    table = grid(title)
     if by != "all":
         table.add_column(by, overflow="fold")
-    table.add_column("model", overflow="fold", max_width=_NAME)
+    table.add_column("model", overflow="fold", max_width=NAME)
     for name in ("win rate", "interval", "controlled", "interval", "if longer won"):
         table.add_column(name, justify="right")
     for row in rows:
-        group = [] if by == "all" else [one_line(row["group"], _NAME)]
+        group = [] if by == "all" else [one_line(row["group"], NAME)]
         table.add_row(
             *group,
-            one_line(row["model"], _NAME),
+            one_line(row["model"], NAME),
             percent(row["win_rate"]),
             bounds(row["ci_low"], row["ci_high"]) or one_line(row["reason"] or DASH, 40),
             percent(row["win_rate_controlled"]) + (" !" if row["controlled_extreme"] else ""),

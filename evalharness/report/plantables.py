@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from evalharness.report.grid import grid
 from evalharness.report.marking import DASH, count, percent
 
 Json = Mapping[str, Any]
@@ -50,7 +51,7 @@ def tables(document: Json) -> Iterator[RenderableType]:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False)
+    table = grid(title)
     for name in columns:
         table.add_column(name, justify="right")
     return table

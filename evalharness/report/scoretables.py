@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from evalharness.report.grid import NAME, grid, named
 from evalharness.report.leaderboard import Model
 from evalharness.report.marking import DASH, count, share, spread
 from evalharness.report.scores import Board, Group, Line
 from evalharness.text import one_line
 
-_NAME, _GROUP, _CELL = 40, 24, 17  # columns of a terminal, with the space around a cell
+_GROUP, _CELL = 24, 17  # columns of a terminal, with the space around a cell
 
 
 def board_tables(board: Board, models: Sequence[Model], width: int) -> Iterator[Table]:
@@ -36,8 +37,8 @@ def health_line(board: Board) -> Text:
 
 
 def _overall(board: Board, width: int) -> Table:
-    table = _table(f"mean score, {board.scale}")
-    table.add_column("model", overflow="fold", min_width=8, max_width=_NAME)
+    table = grid(f"mean score, {board.scale}")
+    table.add_column("model", overflow="fold", min_width=8, max_width=NAME)
     names = ["score", "interval", "prompts", "missing"] + (["failed", "size"] if width >= 80 else [])
     for name in names:
         table.add_column(name, justify="right", overflow="fold", no_wrap=name != "interval")
@@ -46,21 +47,21 @@ def _overall(board: Board, width: int) -> Table:
             Text(line.shown or DASH), Text(line.bounds or _reason(line), style="" if line.bounds else "dim"),
             Text(count(line.n_prompts)), Text(share(line.missing)), Text(count(line.n_failed)), Text(line.model.size_class),
         ]  # fmt: skip
-        table.add_row(_name(line.model), *cells[: len(names)])
+        table.add_row(named(line.model), *cells[: len(names)])
     return table
 
 
 def _by_language(groups: Sequence[Group], models: Sequence[Model]) -> Table:
-    table = _table("by language, mean score and interval")
+    table = grid("by language, mean score and interval")
     table.add_column("language", overflow="fold", max_width=_GROUP)
     for model in models:
-        table.add_column(_name(model), justify="right", overflow="fold")
+        table.add_column(named(model), justify="right", overflow="fold")
     table.add_column("prompts", justify="right")
     table.add_column("missing", justify="right")
     for group in groups:
         cells = (_cell(group.line(model)) for model in models)
-        named = Text(one_line(group.language.english if group.language else group.name, 2 * _GROUP))
-        table.add_row(named, *cells, Text(spread(group.n_prompts)), Text(share(group.missing)))
+        language = Text(one_line(group.language.english if group.language else group.name, 2 * _GROUP))
+        table.add_row(language, *cells, Text(spread(group.n_prompts)), Text(share(group.missing)))
     return table
 
 
@@ -72,11 +73,3 @@ def _cell(line: Line | None) -> Text:
 
 def _reason(line: Line) -> str:
     return one_line(line.reason or "no interval", 60)
-
-
-def _name(model: Model) -> Text:
-    return Text(one_line(model.name, _NAME) + (" †" if model.deviations else ""))
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from evalharness.report import leaderboard, scores, scoretables, words
 from evalharness.report.gaps import Gap, gaps, neighbours_only, p_value, points, shown, span
+from evalharness.report.grid import NAME, grid, named
 from evalharness.report.leaderboard import Group, Judge, Model, Row
 from evalharness.report.marking import DASH, bounds, count, percent, share, signed, spread
 from evalharness.report.provenance import notices, sources, statistics_line
@@ -20,7 +21,6 @@ from evalharness.types import Rating
 
 Json = Mapping[str, Any]
 
-_NAME = 40
 _GROUP = 24
 _CELL = 17  # "62.1 55.2–69.0", with the space around it
 _NOTE = 2000
@@ -68,7 +68,7 @@ def _run_parts(summary: Json, width: int) -> Iterator[RenderableType]:
     source = sources(summary)
     for judge in leaderboard.judges(summary, models):
         yield Text("")
-        yield Text("judged by " + one_line(judge.name, 2 * _NAME), style="bold")
+        yield Text("judged by " + one_line(judge.name, 2 * NAME), style="bold")
         yield from _note(judge.about)
         for table in _judge_tables(judge, list(models.values()), width):
             yield Text("")
@@ -78,7 +78,7 @@ def _run_parts(summary: Json, width: int) -> Iterator[RenderableType]:
         yield Text(one_line(source[judge.name].full, _NOTE), style="dim")
     for board in scores.boards(summary, models):
         yield Text("")
-        yield Text(f"{one_line(board.task, _NAME)} scored by {one_line(board.judge, 2 * _NAME)}", style="bold")
+        yield Text(f"{one_line(board.task, NAME)} scored by {one_line(board.judge, 2 * NAME)}", style="bold")
         yield from _note(board.about)
         for table in scoretables.board_tables(board, list(models.values()), width):
             yield Text("")
@@ -119,7 +119,7 @@ def _ranking_parts(document: Json, width: int) -> Iterator[RenderableType]:
             yield Text("")
             yield table
     yield Text("")
-    against = f"against {one_line(document['baseline'], _NAME)}, " if document["baseline"] else ""
+    against = f"against {one_line(document['baseline'], NAME)}, " if document["baseline"] else ""
     yield Text(against + one_line(statistics_line(document), _NOTE), style="dim")
 
 
@@ -131,13 +131,13 @@ def overall_table(rows: Sequence[Row], width: int) -> Table:
     names += ["size"] if width >= 80 else []
     names += ["games W/T/L"] if width >= 96 else []
     names += ["strength"] if width >= 108 else []
-    table = _table("overall")
-    table.add_column("model", overflow="fold", min_width=8, max_width=_NAME)
+    table = grid("overall")
+    table.add_column("model", overflow="fold", min_width=8, max_width=NAME)
     for name in names:
         table.add_column(name, justify="right", overflow="fold", no_wrap=name != "interval")
     for row in rows:
         cells = _rating_cells(row)
-        table.add_row(_name(row.model), *(cells[name] for name in names))
+        table.add_row(named(row.model), *(cells[name] for name in names))
     return table
 
 
@@ -168,9 +168,9 @@ def _strength(rating: Rating) -> str:
 def gap_table(models: Sequence[str], found: Mapping[tuple[str, str], Gap]) -> Table:
     """Return the paired differences between ``models``, best first; of many models those of neighbours only."""
     among = ", each model and the next" if neighbours_only(models) else ""
-    table = _table(f"differences on shared prompts, in points of win rate{among}")
-    table.add_column("model", overflow="fold", max_width=_NAME)
-    table.add_column("against", overflow="fold", max_width=_NAME)
+    table = grid(f"differences on shared prompts, in points of win rate{among}")
+    table.add_column("model", overflow="fold", max_width=NAME)
+    table.add_column("against", overflow="fold", max_width=NAME)
     for name in ("difference", "interval", "p (Holm)", "prompts"):
         table.add_column(name, justify="right", overflow="fold")
     for one, other in shown(models):
@@ -178,7 +178,7 @@ def gap_table(models: Sequence[str], found: Mapping[tuple[str, str], Gap]) -> Ta
         if gap is not None:
             cells = (span(gap.ci_low, gap.ci_high) or gap.reason or "no interval", p_value(gap.p_adjusted))
             style = "bold" if gap.decided else ""
-            names = (Text(one_line(one, _NAME)), Text(one_line(other, _NAME)))
+            names = (Text(one_line(one, NAME)), Text(one_line(other, NAME)))
             table.add_row(*names, Text(points(gap.difference), style=style), *map(Text, cells), count(gap.n_prompts))
     return table
 
@@ -198,22 +198,22 @@ def group_tables(groups: Sequence[Group], models: Sequence[Model], axis: str, wi
 
 
 def _models_down(groups: Sequence[Group], models: Sequence[Model], title: str) -> Table:
-    table = _table(title)
-    table.add_column("model", overflow="fold", max_width=_NAME)
+    table = grid(title)
+    table.add_column("model", overflow="fold", max_width=NAME)
     for group in groups:
         table.add_column(_group_name(group), justify="right", overflow="fold")
     for model in models:
-        table.add_row(_name(model), *(_cell(group.row(model)) for group in groups))
+        table.add_row(named(model), *(_cell(group.row(model)) for group in groups))
     table.add_row(Text("prompts", style="dim"), *(Text(spread(group.n_prompts), style="dim") for group in groups))
     table.add_row(Text("missing", style="dim"), *(Text(share(group.missing), style="dim") for group in groups))
     return table
 
 
 def _groups_down(groups: Sequence[Group], models: Sequence[Model], axis: str, title: str) -> Table:
-    table = _table(title)
+    table = grid(title)
     table.add_column(axis, overflow="fold", max_width=_GROUP)
     for model in models:
-        table.add_column(_name(model), justify="right", overflow="fold")
+        table.add_column(named(model), justify="right", overflow="fold")
     table.add_column("prompts", justify="right")
     table.add_column("missing", justify="right")
     for group in groups:
@@ -239,15 +239,6 @@ def health_line(judge: Judge) -> Text:
         f"{count(entry['ties'])} ties",
     ]
     return Text("judge: " + ", ".join(said))
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False)
-
-
-def _name(model: Model) -> Text:
-    marks = (" (baseline)" if model.baseline else "") + (" †" if model.deviations else "")
-    return Text(one_line(model.name, _NAME) + marks)
 
 
 def _group_name(group: Group) -> Text:

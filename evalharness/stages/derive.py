@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -16,7 +17,7 @@ from evalharness.stages.describe import thinking_spec, verdict_spec
 from evalharness.stages.judge import verdict_of
 from evalharness.stats.comparisons import Difference
 from evalharness.stats.rank import CLUSTER, rank
-from evalharness.stats.style import markdown
+from evalharness.stats.style import Style, markdown
 from evalharness.store import CompletionRow, GameRow, Journal, ReviewRow, RunRow, Runs, SampleRow
 from evalharness.types import Completion, Rating, Result, Verdict
 from evalharness.verdicts import probabilities
@@ -68,12 +69,13 @@ def played(journal: Journal, run: Stored) -> list[Played]:
 
 def battle_frame(run: Stored, games: Sequence[Played]) -> pd.DataFrame:
     """Return the battle frame of ``games``, with the lengths, ends and Markdown of the answers."""
-    return battles.frame(_battle(game, run.answers.of(game.row.sample)) for game in games)
+    style = lru_cache(maxsize=1024)(markdown)  # an answer plays several games
+    return battles.frame(_battle(game, run.answers.of(game.row.sample), style) for game in games)
 
 
-def _battle(game: Played, answers: Mapping[str, Completion]) -> dict[str, Any]:
+def _battle(game: Played, answers: Mapping[str, Completion], style_of: Callable[[str], Style]) -> dict[str, Any]:
     a, b = answers[game.row.game.model_a], answers[game.row.game.model_b]
-    style = {"a": markdown(a.text), "b": markdown(b.text)}
+    style = {"a": style_of(a.text), "b": style_of(b.text)}
     return battles.row(
         game.row.game, game.verdict, repeat_a=a.repeat, repeat_b=b.repeat, tokens_a=a.tokens, tokens_b=b.tokens,
         chars_a=len(a.text), chars_b=len(b.text), finish_a=a.finish, finish_b=b.finish,
