@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.stats.intervals import FEWEST, Resampling
+from evalharness.stats.intervals import FEWEST, Resampling, percentiles
 from evalharness.stats.resample import draws
 
 Floats = NDArray[np.float64]
@@ -125,8 +125,7 @@ def estimated(tables: Floats, statistic: Callable[[Floats], Floats], how: Resamp
     ).values[:, 0]
     if not np.isfinite(drawn).all():
         return Estimate(value)
-    tail = 0.5 * (1.0 - how.level)
-    low, high = np.quantile(drawn, [tail, 1.0 - tail])
+    low, high = percentiles(drawn, len(clusters), how.level)
     return Estimate(value, float(low), float(high))
 
 

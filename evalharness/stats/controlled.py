@@ -19,6 +19,7 @@ from evalharness.stats.intervals import (
     Interval,
     Resampling,
     clustered_t,
+    percentiles,
 )
 from evalharness.stats.logistic import Pairs, expit, paired_logistic
 from evalharness.stats.rates import GroupRates, mean_rates
@@ -161,8 +162,7 @@ def _value(point: float, values: Floats, redrawn: int, clusters: float, level: f
     if clusters < FEWEST or not np.isfinite(values).all():
         return Value(number, Interval(reason=TOO_FEW_PROMPTS))
     if clusters >= FEWEST_FOR_BOOTSTRAP:
-        tail = 0.5 * (1.0 - level)
-        low, high = np.quantile(values, [tail, 1.0 - tail])
+        low, high = percentiles(values, int(clusters), level)
         return Value(number, Interval(float(low), float(high), BOOTSTRAP, None, int(redrawn)))
     spread = float(values.std(ddof=1))
     if rate:

@@ -50,8 +50,8 @@ class Interval(NamedTuple):
 def intervals(estimates: Estimates, statistic: Statistic, clusters: int, how: Resampling) -> list[Interval]:
     """Return an interval for each estimate; ``statistic`` maps multiplicities of all ``clusters`` to draws of K rates.
 
-    Percentile bootstrap over clusters from 30 clusters on, else ``clustered_t``. A rate of 0 or 1, which has no spread
-    to resample, gets Wilson's interval with the clusters for trials. Under 4 clusters there is none.
+    From 30 clusters on the bootstrap over clusters with ``percentiles``, else ``clustered_t``. A rate of 0 or 1, which has no
+    spread to resample, gets Wilson's interval with the clusters for trials. Under 4 clusters there is none.
     """
     some = _resampled(estimates).any()
     drawn = draws(statistic, clusters, rounds=how.rounds, seed=how.seed) if some else None
@@ -60,7 +60,7 @@ def intervals(estimates: Estimates, statistic: Statistic, clusters: int, how: Re
 
 def drawn_intervals(estimates: Estimates, drawn: Draws | None, how: Resampling) -> list[Interval]:
     """Return the ``intervals`` of estimates whose draws are there already; ``None`` where none is needed."""
-    bounds, redrawn = _percentiles(_resampled(estimates), drawn, how.level)
+    bounds, redrawn = _percentiles(_resampled(estimates), drawn, estimates.clusters, how.level)
     return [
         _percentile(low, high, int(again)) if np.isfinite(low) else _without_draws(rate, error, int(count), how.level)
         for low, high, again, rate, error, count in zip(*bounds, redrawn, *estimates, strict=True)
@@ -75,10 +75,10 @@ def log_intervals(estimates: Estimates, drawn: Draws | None, how: Resampling) ->
     the analytic interval is given. No bound is ever infinite.
     """
     wanted = np.isfinite(estimates.rate) & (estimates.clusters >= FEWEST_FOR_BOOTSTRAP)
-    bounds, redrawn = _percentiles(wanted, drawn, how.level)
+    bounds, redrawn = _percentiles(wanted, drawn, estimates.clusters, how.level)
     return [
         Interval(float(low), float(high), BOOTSTRAP, None, int(again))
-        if np.isfinite(low) and again <= 0.5 * (1.0 - how.level) * how.rounds
+        if np.isfinite(low) and again <= expanded_tail(how.level, int(count)) * how.rounds
         else _analytic(rate, error, int(count), int(again), how.level)
         for low, high, again, rate, error, count in zip(*bounds, redrawn, *estimates, strict=True)
     ]
@@ -89,13 +89,33 @@ def _resampled(estimates: Estimates) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(estimates.rate) & (estimates.clusters >= FEWEST_FOR_BOOTSTRAP) & ~degenerate)
 
 
-def _percentiles(wanted: NDArray[np.bool_], drawn: Draws | None, level: float) -> tuple[Floats, Integers]:
+def percentiles(drawn: Floats, clusters: int, level: float) -> Floats:
+    """Return the bounds [2, ...] of the statistics whose ``drawn`` [R, ...] values rest on that many clusters.
+
+    They are expanded percentiles (Hesterberg, The American Statistician 69, 2015, section 5.3): plain ones are too narrow by
+    sqrt((G - 1)/G) and by the normal's quantile where Student's t(G - 1) belongs, so their tails are cut shorter.
+    """
+    tail = expanded_tail(level, clusters)
+    return np.asarray(np.quantile(drawn, [tail, 1.0 - tail], axis=0))
+
+
+@lru_cache(maxsize=4096)
+def expanded_tail(level: float, clusters: int) -> float:
+    """Return the share of draws beyond each bound of an interval: Phi(-sqrt(G/(G-1)) t(G-1)), below (1 - level)/2."""
+    reach = math.sqrt(clusters / (clusters - 1)) * t_value(0.5 + 0.5 * level, clusters - 1)
+    return 0.5 * math.erfc(reach / math.sqrt(2.0))
+
+
+def _percentiles(
+    wanted: NDArray[np.bool_], drawn: Draws | None, clusters: Integers, level: float
+) -> tuple[Floats, Integers]:
     """Return the bounds [2, K] of the ``wanted`` [K] statistics, NaN for others, and how many draws were replaced [K]."""
     bounds = np.full((2, len(wanted)), np.nan)
     if drawn is None or not wanted.any():
         return bounds, np.zeros(len(wanted), dtype=np.int64)
-    tail = 0.5 * (1.0 - level)
-    bounds[:, wanted] = np.quantile(drawn.values[:, wanted], [tail, 1.0 - tail], axis=0)
+    for count in np.unique(clusters[wanted]):
+        some = wanted & (clusters == count)
+        bounds[:, some] = percentiles(drawn.values[:, some], int(count), level)
     return bounds, drawn.redrawn
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.stats.intervals import Resampling
+from evalharness.stats.intervals import Resampling, percentiles
 from evalharness.stats.logistic import expit, lasso
 from evalharness.stats.resample import draws
 
@@ -127,8 +127,7 @@ def _bounds(
         return np.array(rates)[:, None]
 
     values = draws(statistic, len(features), rounds=how.rounds, seed=how.seed).values[:, 0]
-    tail = 0.5 * (1.0 - how.level)
-    low, high = np.quantile(values, [tail, 1.0 - tail])
+    low, high = percentiles(values, len(features), how.level)
     return float(low), float(high)
 
 

@@ -16,7 +16,7 @@ from evalharness import battles
 from evalharness.stats import bradley_terry
 from evalharness.stats.cells import pair_games, pair_wins
 from evalharness.stats.games import coded
-from evalharness.stats.intervals import Resampling
+from evalharness.stats.intervals import Resampling, percentiles
 from evalharness.stats.rank import rank
 from evalharness.stats.resample import multiplicities
 from evalharness.stats.strengths import Pairings, _errors, balanced, ratings
@@ -212,7 +212,7 @@ def test_the_interval_of_an_implied_rate_is_that_of_refitting_games_drawn_prompt
             table += own / total
         drawn.append(bradley_terry.implied(minorised(table)))
     for at, model in enumerate("abc"):
-        bounds = np.quantile([draw[at] for draw in drawn], [0.025, 0.975])
+        bounds = percentiles(np.array([draw[at] for draw in drawn]), found[model].n_prompts, 0.95)
         assert (found[model].ci_low, found[model].ci_high) == pytest.approx(tuple(bounds), abs=1e-7)
 
 
