@@ -32,6 +32,7 @@ VERBS = {
     "show": ("show", "Show a task, judge, model or run."),
     "validate": ("validate", "Check tasks, judges and evalharness.yaml, and render what can be rendered."),
     "pin": ("pin", "Write commit and content hash of a task's data sets into the lock file."),
+    "doctor": ("doctor", "Look for what would stop a run: packages, GPUs, disk, data, models, endpoints, keys."),
     "schema": ("schema", "Print the JSON Schema of a YAML file, for editors."),
     "completion": ("completion", "Print the script that completes words in your shell."),
 }

@@ -81,8 +81,8 @@ def test_raw_requests_use_completions(api_server: Any, backend: Any) -> None:
 
 
 def test_nothing_is_asked_before_the_first_request(api_server: Any, backend: Any, tmp_path: Path) -> None:
-    threads = threading.active_count()
-    assert list(backend("good").submit([])) == [] and threading.active_count() == threads
+    threads = set(threading.enumerate())
+    assert list(backend("good").submit([])) == [] and set(threading.enumerate()) <= threads
     assert not (tmp_path / "logs").exists() and api_server.log() == []
 
 

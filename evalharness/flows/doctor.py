@@ -1,0 +1,119 @@
+"""Models and tasks in, everything that would stop a run of them out, found before the run: ``evalharness doctor``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from evalharness.backends import opened
+from evalharness.backends.models import cache_folder
+from evalharness.catalog import Catalog
+from evalharness.data import local_rows
+from evalharness.data.configs import configurations
+from evalharness.errors import BackendError, DataError, EvalHarnessError, UsageError
+from evalharness.flows.machine import Check, machine
+from evalharness.stages.load import source
+from evalharness.text import one_line
+from evalharness.types import Engine, Kind, Message, Request, Sampling
+
+_WORDS = 300
+
+
+def doctor(
+    models: Sequence[str], tasks: Sequence[str], root: Path, specs: Sequence[str] = (), *, ask: bool = True
+) -> Iterator[Check]:
+    """Yield a check for everything a run of ``models`` on ``tasks`` into ``root`` rests on, as it is looked at.
+
+    No weights are loaded. With ``ask`` each endpoint is asked twice for one token, which may cost a fraction of a cent.
+    """
+    yield from machine(root, cache_folder())
+    catalog = Catalog(specs, configurations)
+    for selector in tasks:
+        yield from _data(catalog, selector)
+    for name in models:
+        yield from _model(catalog, name, ask)
+
+
+def exit_code(checks: Iterable[Check]) -> int:
+    """Return 6 if an endpoint failed, 2 if anything else did, else 0."""
+    failed = [check for check in checks if check.state == "fail"]
+    return 6 if any(check.area == "endpoint" for check in failed) else 2 if failed else 0
+
+
+def _data(catalog: Catalog, selector: str) -> Iterator[Check]:
+    try:
+        parts = catalog.select(selector)
+    except UsageError as error:
+        yield Check("data", selector, "fail", _said(error))
+        return
+    here: list[str] = []
+    away: list[str] = []
+    for task in parts:
+        for language in task.languages:
+            try:
+                (away if local_rows(source(task, language)) is None else here).append(language.code)
+            except DataError as error:
+                yield Check("data", f"{task.task}[{language.code}]", "fail", _said(error))
+    if here:
+        yield Check("data", selector, "ok", f"on this machine: {', '.join(here)}")
+    if away:
+        mend = f"with a network, `evalharness pin '{selector}'` fetches them before the run"
+        yield Check("data", selector, "warn", f"to be fetched from the hub: {', '.join(away)}", mend)
+
+
+def _model(catalog: Catalog, name: str, ask: bool) -> Iterator[Check]:
+    try:
+        specs = catalog.model(name)
+    except UsageError as error:
+        yield Check("model", name, "fail", _said(error))
+        return
+    for spec in specs:
+        try:
+            _, engine = catalog.engine(spec)
+        except EvalHarnessError as error:
+            yield Check("endpoint" if isinstance(error, BackendError) else "model", spec.name, "fail", _said(error))
+            continue
+        size = f", {spec.size_b or engine.size_b:g} billion parameters" if spec.size_b or engine.size_b else ""
+        yield Check("model", spec.name, "ok", f"{engine.backend}: {engine.path}{size}")
+        if engine.backend == "openai" and ask:
+            yield from _endpoint(spec.name, engine)
+
+
+def _endpoint(name: str, engine: Engine) -> Iterator[Check]:
+    """Ask for one token, then for the probability of one label."""
+    chat = engine.template_sha is not None
+    said = _asked(engine, _probe("generate", chat))
+    if said is not None:
+        yield Check("endpoint", name, "fail", said)
+        return
+    yield Check("endpoint", name, "ok", "reached, the key is taken, the model answers")
+    said = _asked(engine, _probe("label_logprobs", chat))
+    if said is None:
+        yield Check("endpoint", f"{name}, log-probabilities", "ok", "given")
+        return
+    mend = "judges that read probabilities cannot use it; judges that write a verdict can"
+    yield Check("endpoint", f"{name}, log-probabilities", "warn", said, mend)
+
+
+def _probe(kind: Kind, chat: bool) -> Request:
+    words = "Answer with A or B."
+    messages, text = ((Message("user", words),), None) if chat else (None, words)
+    offered = ("A", "B") if kind == "label_logprobs" else ()
+    return Request(f"doctor-{kind}", kind, messages, text, Sampling(temperature=0.0, max_tokens=1), offered)
+
+
+def _asked(engine: Engine, request: Request) -> str | None:
+    """Return why ``engine`` does not answer ``request``, ``None`` if it does."""
+    with tempfile.TemporaryDirectory(prefix="evalharness-doctor-") as logs:
+        backend = opened(engine, Path(logs))
+        try:
+            return next((result.error for result in backend.submit([request])), "no answer")
+        except EvalHarnessError as error:
+            return _said(error)
+        finally:
+            backend.close()
+
+
+def _said(error: Exception) -> str:
+    return one_line(str(error), _WORDS)
