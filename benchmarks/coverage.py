@@ -30,7 +30,9 @@ def true_rate(model: str) -> float:
 
 def simulated(prompts: int, seed: int) -> pd.DataFrame:
     """Return games of two models against a baseline in both orders, three languages."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(
+        [prompts, seed]
+    )  # other data for other numbers of prompts, and not the bootstrap's stream
     parts = []
     for model, strength in STRENGTH.items():
         taste = rng.normal(0, SHARED, (1, prompts)) + rng.normal(0, OWN, (len(LANGUAGES), prompts))
@@ -77,12 +79,12 @@ def coverage(prompts: int, repeats: int, rounds: int = 1000) -> dict[str, float]
 
 def main() -> None:
     """Print the figures; arguments are the number of repeats and numbers of prompts."""
-    repeats, *some = [int(word) for word in sys.argv[1:]] or [500]
+    repeats, *some = [int(word) for word in sys.argv[1:]] or [2000]
     for prompts in some or (10, 30, 100, 500):
         held = coverage(prompts, repeats)
-        print(
-            f"{prompts:4} prompts, {repeats} repeats:", ", ".join(f"{k} {v:.1%}" for k, v in held.items()), flush=True
-        )
+        error = np.sqrt(0.95 * 0.05 / repeats)
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in held.items())
+        print(f"{prompts:4} prompts, {repeats} repeats (±{1.96 * error:.1%}): {shares}", flush=True)
 
 
 if __name__ == "__main__":
