@@ -13,7 +13,8 @@ import pandas as pd
 from evalharness import battlefile, battles, tables
 from evalharness.errors import DataError, NotInCatalog, UsageError, suggestion
 from evalharness.stages.derive import battle_frame, played, stored
-from evalharness.stats.paired_runs import PairedDifference, holm, paired_difference, prompt_scores
+from evalharness.stats.paired import holm
+from evalharness.stats.paired_runs import PairedDifference, paired_difference, prompt_scores
 from evalharness.store import Journal
 
 ALL = "all"
@@ -50,7 +51,7 @@ class Difference:
     """One row: how the rate of a model differs, second minus first. ``between`` is runs, judges or checkpoints.
 
     ``model`` and ``model_2`` are the same but between checkpoints. Rates are against the shared ``opponents`` on the
-    shared prompts, fractions. ``p_holm`` is adjusted over all rows of the same ``group`` kind (all, or one language).
+    shared prompts, fractions. ``p_adjusted`` is Holm's over all rows of the same ``group`` kind (all, or one language).
     """
 
     between: str
@@ -67,8 +68,9 @@ class Difference:
     ci_low: float | None
     ci_high: float | None
     standard_error: float
-    p_value: float | None
-    p_holm: float | None
+    p: float | None
+    p_adjusted: float | None
+    interval: str | None
     reason: str | None
     n_prompts: int
     languages: tuple[str, ...]
@@ -242,8 +244,8 @@ def _differences(
 def _row(pair: _Pair, group: str, found: PairedDifference) -> Difference:
     return Difference(
         pair.between, pair.first.run, pair.second.run, pair.first.judge, pair.second.judge, pair.model, pair.model_2,
-        group, found.first, found.second, found.difference, found.low, found.high, found.error, found.p_value, None,
-        found.reason, found.n_prompts, found.languages, found.opponents, found.correlation,
+        group, found.first, found.second, found.difference, found.test.low, found.test.high, found.error, found.test.p, None,
+        found.test.interval, found.test.reason, found.n_prompts, found.languages, found.opponents, found.correlation,
     )  # fmt: skip
 
 
@@ -253,11 +255,9 @@ def _adjusted(rows: Sequence[Difference]) -> tuple[Difference, ...]:
     for at, row in enumerate(rows):
         families.setdefault(row.group == ALL, []).append(at)
     adjusted = {
-        at: p
-        for places in families.values()
-        for at, p in zip(places, holm([rows[at].p_value for at in places]), strict=True)
+        at: p for places in families.values() for at, p in zip(places, holm([rows[at].p for at in places]), strict=True)
     }
-    return tuple(replace(row, p_holm=adjusted[at]) for at, row in enumerate(rows))
+    return tuple(replace(row, p_adjusted=adjusted[at]) for at, row in enumerate(rows))
 
 
 def _nothing(runs: Sequence[tuple[Side, ...]], asked: Sequence[_Pair], baseline: str | None) -> str:

@@ -19,18 +19,13 @@ from evalharness.types import Rating
 POOLABLE = ("judge", "task", "version")
 
 
-def rank_file(path: Path | str, *, pool: Iterable[str] = (), by: Iterable[str] = (), **options: Any) -> Ranking:
-    """Return the ranking of the battle file ``path``; ``pool`` and ``options`` are those of ``rank``.
-
-    What the reader of the file had to leave out is in the ranking's ``notes``.
-    """
-    return read_and_rank(path, pool=pool, by=by, **options)[1]
-
-
 def read_and_rank(
     path: Path | str, *, pool: Iterable[str] = (), by: Iterable[str] = (), **options: Any
 ) -> tuple[pd.DataFrame, Ranking]:
-    """Return the battles of ``path`` beside what ``rank_file`` makes of them."""
+    """Return the battles of the file ``path`` and their ranking; ``pool`` and ``options`` are those of ``rank``.
+
+    What the reader of the file had to leave out is in the ranking's ``notes``.
+    """
     frame, warnings = battlefile.read(Path(path))
     return frame, replace(_rank(frame, str(path), tuple(pool), tuple(by), options), notes=warnings)
 

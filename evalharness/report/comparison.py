@@ -14,7 +14,8 @@ Json = Mapping[str, Any]
 
 COLUMNS = (
     "between", "run_1", "run_2", "judge_1", "judge_2", "model", "model_2", "group", "rate_1", "rate_2", "difference",
-    "ci_low", "ci_high", "standard_error", "p_value", "p_holm", "reason", "n_prompts", "languages", "opponents", "correlation",
+    "ci_low", "ci_high", "standard_error", "p", "p_adjusted", "interval", "reason", "n_prompts", "languages",
+    "opponents", "correlation",
 )  # fmt: skip
 _HEADS = ("model", "group", "first", "second", "difference", "interval", "p (Holm)", "prompts")
 _NUMBERS = 2  # the columns from here on are numbers
@@ -59,7 +60,7 @@ def _cells(row: Json) -> tuple[str, ...]:
     model = row["model"] if row["model"] == row["model_2"] else f"{row['model']} → {row['model_2']}"
     low, high = row["ci_low"], row["ci_high"]
     interval = row["reason"] or "no interval" if low is None else f"{100 * low:+.1f} … {100 * high:+.1f}"
-    p = row["p_holm"]
+    p = row["p_adjusted"]
     return (
         one_line(model, _NAME), row["group"], f"{100 * row['rate_1']:.1f} %", f"{100 * row['rate_2']:.1f} %",
         f"{100 * row['difference']:+.1f}", interval, DASH if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",

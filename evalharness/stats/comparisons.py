@@ -9,12 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from evalharness.stats.groups import MISSING_LANGUAGES
-from evalharness.stats.intervals import CLUSTERED_T, FEWEST, TOO_FEW_PROMPTS, WILSON, t_value
+from evalharness.stats.intervals import TOO_FEW_PROMPTS
+from evalharness.stats.paired import holm, paired_test
 from evalharness.stats.pairwise import Pairwise
-from evalharness.stats.student import t_upper_tail, wilson
 
 NO_SHARED_PROMPTS = "no_shared_prompts"
-NO_SPREAD = "no_spread"
 _UNTESTED = (TOO_FEW_PROMPTS, MISSING_LANGUAGES)  # the reason that came nearest to a test is told
 
 
@@ -71,17 +70,6 @@ def differences(
     return tuple(replace(each, p_adjusted=p) for each, p in zip(found, adjusted, strict=True))
 
 
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return p-values adjusted for being several: the k-th smallest of m times m - k + 1, never falling (Holm 1979)."""
-    known = sorted((p, at) for at, p in enumerate(p_values) if p is not None)
-    adjusted: list[float | None] = [None] * len(p_values)
-    largest = 0.0
-    for place, (p, at) in enumerate(known):
-        largest = max(largest, min(1.0, p * (len(known) - place)))
-        adjusted[at] = largest
-    return adjusted
-
-
 def ranges(ordered: Sequence[str], found: Iterable[Difference], level: float) -> dict[str, Range]:
     """Return the range of each model of a table of ``ordered`` models, best first.
 
@@ -89,22 +77,22 @@ def ranges(ordered: Sequence[str], found: Iterable[Difference], level: float) ->
     and the models not yet grouped that do not differ from it significantly. A model of whose differences none could be
     tested has no range; it still counts in n, for it may hold any place.
     """
-    tested: dict[str, bool] = dict.fromkeys(ordered, len(ordered) == 1)
+    known: dict[str, bool] = dict.fromkeys(ordered, len(ordered) == 1)
     why: dict[str, set[str | None]] = {model: set() for model in ordered}
     beaten: set[tuple[str, str]] = set()
     for each in found:
         for model in (each.model_a, each.model_b):
-            tested[model] |= each.p_adjusted is not None
+            known[model] |= each.p_adjusted is not None
             why[model].add(each.reason)
         winner = each.better(level)
         if winner is not None:
             beaten.add((winner, each.model_b if winner == each.model_a else each.model_a))
-    groups = tie_groups([model for model in ordered if tested[model]], beaten)
+    groups = tie_groups([model for model in ordered if known[model]], beaten)
     above = {model: sum(loser == model for _, loser in beaten) for model in ordered}
     below = {model: sum(winner == model for winner, _ in beaten) for model in ordered}
     return {
         model: Range(1 + above[model], len(ordered) - below[model], groups[model])
-        if tested[model]
+        if known[model]
         else Range(reason=next((reason for reason in _UNTESTED if reason in why[model]), NO_SHARED_PROMPTS))
         for model in ordered
     }
@@ -138,37 +126,22 @@ def _difference(pairwise: Pairwise, at: int, models: Sequence[str], by: str, gro
         p=None,
         p_adjusted=None,
         n_prompts=clusters,
-        reason=_reason(known, clusters),
+        reason=None if known else MISSING_LANGUAGES if clusters else NO_SHARED_PROMPTS,
         correlation=_known(pairwise.correlation[at]),
     )
-    if row.reason is not None:
-        return row
-    row = replace(row, p_sign_flip=_known(pairwise.flipped[at]))
-    bound = float(pairwise.bound[at])
-    if error > 0.0:
-        half = t_value(0.5 + 0.5 * level, clusters - 1) * error
-        p = 2.0 * t_upper_tail(abs(difference) / error, clusters - 1)
-        low, high = max(-bound, difference - half), min(bound, difference + half)
-        return replace(row, p=min(1.0, p), ci_low=low, ci_high=high, interval=CLUSTERED_T)
-    return _without_spread(row, difference, bound, level)
-
-
-def _reason(known: bool, clusters: int) -> str | None:
     if not known:
-        return MISSING_LANGUAGES if clusters else NO_SHARED_PROMPTS
-    return TOO_FEW_PROMPTS if clusters < FEWEST else None
-
-
-def _without_spread(row: Difference, difference: float, bound: float, level: float) -> Difference:
-    """Return a difference that is the same on every prompt: its p-value is that of all signs being equal, 2^(1-G).
-
-    The largest one there can be has Wilson's interval with the prompts for trials; others tell nothing of the spread.
-    """
-    p = 1.0 if difference == 0.0 else 2.0 ** (1 - row.n_prompts)
-    if abs(abs(difference) - bound) > 1e-9:
-        return replace(row, p=p, reason=NO_SPREAD)
-    low, high = (bound * (2.0 * share - 1.0) for share in wilson(1.0 if difference > 0 else 0.0, row.n_prompts, level))
-    return replace(row, p=p, ci_low=low, ci_high=high, interval=WILSON)
+        return row
+    test = paired_test(difference, error, clusters, float(pairwise.bound[at]), level)
+    flipped = None if test.reason == TOO_FEW_PROMPTS else _known(pairwise.flipped[at])
+    return replace(
+        row,
+        p=test.p,
+        ci_low=test.low,
+        ci_high=test.high,
+        interval=test.interval,
+        reason=test.reason,
+        p_sign_flip=flipped,
+    )
 
 
 def _known(number: float) -> float | None:

@@ -11,10 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalharness.stats.games import coded, in_exact_order
-from evalharness.stats.intervals import FEWEST, TOO_FEW_PROMPTS
-from evalharness.stats.student import t_quantile, t_upper_tail
+from evalharness.stats.paired import PairedTest, paired_test
 
-NO_SPREAD = "no_spread"
 _KEY = ["task", "task_version", "prompt_id"]
 _NEGLIGIBLE = 1e-12
 
@@ -22,19 +20,16 @@ Floats = NDArray[np.float64]
 
 
 class PairedDifference(NamedTuple):
-    """The rate in the second frame minus that in the first, over the prompts of both; bounds null with a ``reason``.
+    """The rate in the second frame minus that in the first, over the prompts of both, with its standard error and test.
 
-    ``p_value`` is two-sided. ``correlation`` is that of the prompts' scores, None where one of them does not vary.
+    ``correlation`` is that of the prompts' scores, None where one of them does not vary.
     """
 
     first: float
     second: float
     difference: float
     error: float
-    low: float | None
-    high: float | None
-    p_value: float | None
-    reason: str | None
+    test: PairedTest
     n_prompts: int
     languages: tuple[str, ...]
     opponents: tuple[str, ...]
@@ -71,8 +66,7 @@ def paired_difference(
 
     Rates are weighted means in each language, ``macro`` means over languages (each weighs the same) or pooled (micro).
     With e = w (s - rate) / W of each rate, the difference of a prompt's sums, z, gives Var = G/(G-1) * sum z^2 over G
-    prompts (their translations and opponents are one), and a t interval with G - 1 degrees of freedom. Below 4 prompts
-    there is none; where no prompt differs from another (``no_spread``) only an exact tie of both has one: [0, 0], p 1.
+    prompts (their translations and opponents are one); ``paired_test`` makes of it interval and p-value.
     """
     shared = first.merge(second, on=[*_KEY, "language", "opponent"], suffixes=("_1", "_2"))
     if shared.empty:
@@ -84,9 +78,8 @@ def paired_difference(
     z = parts[1] - parts[0]
     difference = rates[1] - rates[0]
     error = math.sqrt(count / (count - 1) * float((z * z).sum())) if count > 1 else 0.0
-    low, high, p_value, reason = _interval(difference, error, count, level)
     return PairedDifference(
-        rates[0], rates[1], difference, error, low, high, p_value, reason, count,
+        rates[0], rates[1], difference, error, paired_test(difference, error, count, 1.0, level), count,
         tuple(sorted(shared["language"].unique())), tuple(sorted(shared["opponent"].unique())), _correlation(*parts),
     )  # fmt: skip
 
@@ -104,30 +97,6 @@ def _linear(
     return float(rates.mean()), shares
 
 
-def _interval(
-    difference: float, error: float, count: int, level: float
-) -> tuple[float | None, float | None, float | None, str | None]:
-    """Return bounds, p-value, and the reason why there are none."""
-    if count < FEWEST:
-        return None, None, None, TOO_FEW_PROMPTS
-    if error <= _NEGLIGIBLE:
-        return (0.0, 0.0, 1.0, None) if abs(difference) <= _NEGLIGIBLE else (None, None, None, NO_SPREAD)
-    reach = t_quantile(0.5 + 0.5 * level, count - 1) * error
-    p_value = 2.0 * t_upper_tail(abs(difference) / error, count - 1)
-    return max(-1.0, difference - reach), min(1.0, difference + reach), p_value, None
-
-
 def _correlation(first: Floats, second: Floats) -> float | None:
     spread = math.sqrt(float((first * first).sum()) * float((second * second).sum()))
     return float((first * second).sum()) / spread if spread > _NEGLIGIBLE**2 else None
-
-
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return Holm's adjusted p-values (Holm 1979) of one family, in the order given; an unknown one is not in the family."""
-    known = sorted((p, at) for at, p in enumerate(p_values) if p is not None)
-    adjusted: list[float | None] = [None] * len(p_values)
-    largest = 0.0
-    for rank, (p, at) in enumerate(known):
-        largest = max(largest, min(1.0, (len(known) - rank) * p))
-        adjusted[at] = largest
-    return adjusted

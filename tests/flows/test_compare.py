@@ -49,12 +49,12 @@ def test_runs_are_compared_with_the_first_on_what_they_share(tmp_path: Path) -> 
     assert [row.n_prompts for row in rows if row.group == "all"] == [29, 29, 28, 28]
     for row in rows:
         assert row.difference == pytest.approx(row.rate_2 - row.rate_1)
-        assert row.p_value is not None and row.p_holm is not None and row.p_value <= row.p_holm <= 1
+        assert row.p is not None and row.p_adjusted is not None and row.p <= row.p_adjusted <= 1
         assert row.opponents == ("c",)
     whole, single = ([row for row in rows if (row.group == "all") == flag] for flag in (True, False))
     for family in (whole, single):
-        assert min(r.p_holm or 0 for r in family) == pytest.approx(
-            min(1, len(family) * min(r.p_value or 0 for r in family))
+        assert min(r.p_adjusted or 0 for r in family) == pytest.approx(
+            min(1, len(family) * min(r.p or 0 for r in family))
         )
 
 
@@ -74,7 +74,7 @@ def test_files_of_one_judge_each_are_compared_and_it_is_said(tmp_path: Path) -> 
     names = [stored(tmp_path / f"{judge}.parquet", 1, judge=judge) for judge in "xy"]
     found = compare(names, tmp_path)
     assert "differences are of judges as well" in found.notes[0]
-    assert all(row.difference == 0 and row.p_value == 1 for row in found.differences)
+    assert all(row.difference == 0 and row.p == 1 for row in found.differences)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_stored_runs_and_their_checkpoints(home: Path) -> None:
     found = compare(["first", "second"], Path("results"), by=["language"])
     assert found.baseline == "base"  # both runs say so
     runs = [row for row in found.differences if row.between == "runs" and row.group == "all"]
-    assert [(row.model, row.difference, row.p_value, row.n_prompts) for row in runs] == [("step1000", 0.0, 1.0, 8)]
+    assert [(row.model, row.difference, row.p, row.n_prompts) for row in runs] == [("step1000", 0.0, 1.0, 8)]
     steps = [row for row in found.differences if row.between == "checkpoints" and row.group == "all"]
     assert [(row.model, row.model_2) for row in steps] == [("step100", "step200"), ("step200", "step1000")]
     assert all(row.opponents == ("base",) and row.languages == ("ar", "de") for row in steps)

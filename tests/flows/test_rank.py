@@ -13,7 +13,8 @@ import pytest
 
 from evalharness import battlefile, battles
 from evalharness.errors import DataError, NotInCatalog, UsageError
-from evalharness.flows.rank import document, rank, rank_file
+from evalharness.flows.rank import document, rank, read_and_rank
+from evalharness.stats.rank import Ranking
 
 # The keys that other programs rely on.
 DOCUMENT = ("method", "baseline", "level", "rounds", "seed", "cluster", "by", "average", "ratings")
@@ -37,6 +38,10 @@ def games(judge: str = "j", task: str = "t", prompts: int = 6) -> list[dict[str,
     ]  # fmt: skip
 
 
+def ranked_file(path: Path, **options: Any) -> Ranking:
+    return read_and_rank(path, **options)[1]
+
+
 def stored(path: Path, rows: list[dict[str, Any]]) -> Path:
     battlefile.write(battles.frame(rows), path)
     return path
@@ -45,7 +50,7 @@ def stored(path: Path, rows: list[dict[str, Any]]) -> Path:
 @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "csv", "parquet"])
 def test_the_document_has_the_promised_shape_in_every_format(tmp_path: Path, suffix: str) -> None:
     path = stored(tmp_path / f"battles.{suffix}", games())
-    found = document(rank_file(path, by=("language", "size"), rounds=50, seed=3, baseline="b"))
+    found = document(ranked_file(path, by=("language", "size"), rounds=50, seed=3, baseline="b"))
     assert tuple(found)[: len(DOCUMENT)] == DOCUMENT
     assert all(tuple(row)[: len(RATING)] == RATING for row in found["ratings"])
     assert all(tuple(pair)[: len(PAIR)] == PAIR for pair in found["pairs"])
@@ -67,7 +72,7 @@ def test_the_document_has_the_promised_shape_in_every_format(tmp_path: Path, suf
 
 
 def test_numbers_are_not_rounded_and_unknown_ones_are_null(tmp_path: Path) -> None:
-    found = document(rank_file(stored(tmp_path / "x.jsonl", games(prompts=3)), rounds=10))
+    found = document(ranked_file(stored(tmp_path / "x.jsonl", games(prompts=3)), rounds=10))
     row = found["ratings"][0]
     assert row["win_rate"] == pytest.approx((1 + 0.5 + 1 + 0.5) / 4)
     assert (row["ci_low"], row["reason"], row["rank_low"]) == (None, "too_few_prompts", None)
@@ -76,28 +81,28 @@ def test_numbers_are_not_rounded_and_unknown_ones_are_null(tmp_path: Path) -> No
 def test_mixed_judges_and_tasks_are_refused_unless_asked_for(tmp_path: Path) -> None:
     path = stored(tmp_path / "x.csv", games("j") + games("k"))
     with pytest.raises(DataError, match=r"x\.csv: 2 judges in one table \(j, k\)"):
-        rank_file(path)
-    pooled = rank_file(path, pool=["judge"], rounds=10)
+        ranked_file(path)
+    pooled = ranked_file(path, pool=["judge"], rounds=10)
     assert pooled.pooled == ("judge",)
-    apart = rank_file(path, by=["judge"], rounds=10)
+    apart = ranked_file(path, by=["judge"], rounds=10)
     assert {row.group for row in apart.ratings} == {"all", "j", "k"}
-    by_itself = rank_file(stored(tmp_path / "y.csv", games("j")), rounds=10)
+    by_itself = ranked_file(stored(tmp_path / "y.csv", games("j")), rounds=10)
     own = next(row for row in apart.ratings if (row.model, row.group) == ("a", "j"))
     assert own.win_rate == by_itself.ratings[0].win_rate
     with pytest.raises(DataError, match="--pool task"):
-        rank_file(stored(tmp_path / "z.csv", games(task="t") + games(task="u")))
+        ranked_file(stored(tmp_path / "z.csv", games(task="t") + games(task="u")))
     with pytest.raises(UsageError, match=r"--pool jugde: .* 'judge'"):
-        rank_file(path, pool=["jugde"])
+        ranked_file(path, pool=["jugde"])
 
 
 def test_a_prompt_id_of_two_tasks_is_two_clusters(tmp_path: Path) -> None:
     path = stored(tmp_path / "x.csv", games(task="t") + games(task="u"))
-    assert rank_file(path, pool=["task"], rounds=10).ratings[0].n_prompts == 10
+    assert ranked_file(path, pool=["task"], rounds=10).ratings[0].n_prompts == 10
 
 
 def test_what_the_file_was_relieved_of_is_noted(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("prompt_id,model_a,model_b,score,winner\n1,a,b,1,a\n", encoding="utf-8")
-    assert document(rank_file(tmp_path / "x.csv"))["notes"] == [
+    assert document(ranked_file(tmp_path / "x.csv"))["notes"] == [
         f"{tmp_path / 'x.csv'}: columns left out, as battles have none of that name: winner"
     ]
 
@@ -105,28 +110,28 @@ def test_what_the_file_was_relieved_of_is_noted(tmp_path: Path) -> None:
 def test_unknown_baselines_empty_files_and_cascades_are_refused(tmp_path: Path) -> None:
     path = stored(tmp_path / "x.jsonl", games())
     with pytest.raises(NotInCatalog, match="no model named 'c'"):
-        rank_file(path, baseline="c")
+        ranked_file(path, baseline="c")
     (tmp_path / "empty.jsonl").write_text("", encoding="utf-8")
     with pytest.raises(DataError, match=r"empty\.jsonl: no battles"):
-        rank_file(tmp_path / "empty.jsonl")
+        ranked_file(tmp_path / "empty.jsonl")
     cascade = stored(tmp_path / "c.jsonl", [{**row, "audit_p": 0.1} for row in games()])
     with pytest.raises(DataError, match=r"c\.jsonl: games of a judge cascade"):
-        rank_file(cascade)
+        ranked_file(cascade)
 
 
 def test_a_frame_is_ranked_as_its_file_is(tmp_path: Path) -> None:
     rows = games()
     path = stored(tmp_path / "x.parquet", rows)
-    assert rank(pd.DataFrame(rows), rounds=20) == rank_file(path, rounds=20)
+    assert rank(pd.DataFrame(rows), rounds=20) == ranked_file(path, rounds=20)
     with pytest.raises(DataError, match="battles: row 1: score"):
         rank(pd.DataFrame(rows).assign(score=2.0))
 
 
 def test_duplicated_games_of_merged_files_count_once(tmp_path: Path) -> None:
     rows = [{**row, "game_id": f"g{at}"} for at, row in enumerate(games())]
-    once = rank_file(stored(tmp_path / "x.jsonl", rows), rounds=20)
+    once = ranked_file(stored(tmp_path / "x.jsonl", rows), rounds=20)
     (tmp_path / "y.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows * 2), encoding="utf-8")
-    assert rank_file(tmp_path / "y.jsonl", rounds=20) == once
+    assert ranked_file(tmp_path / "y.jsonl", rounds=20) == once
 
 
 def test_a_thousand_rounds_over_twenty_models_take_no_time() -> None:

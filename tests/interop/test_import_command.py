@@ -13,7 +13,7 @@ import pytest
 from evalharness import battlefile
 from evalharness.backends import replay
 from evalharness.cli.main import main
-from evalharness.flows.rank import rank_file
+from evalharness.flows.rank import read_and_rank
 
 GAME = {"question_id": 1, "model_1": "a", "model_2": "b", "g1_winner": "model_1", "g2_winner": "tie",
         "judge": ["gpt-4", "pair-v2"], "turn": 1}  # fmt: skip
@@ -53,7 +53,7 @@ def test_what_is_written_is_read_by_rank_and_replay(
     assert (document["battles"], document["verdicts"], document["completions"], document["scores"]) == (2, 2, 1, 1)
     assert document["records"] == {"answer": 1, "pair judgment": 1, "single judgment": 1}
     assert (document["models"], document["judges"], document["languages"]) == (["a", "b"], ["gpt-4"], ["en"])
-    rates = {rating.model: rating.win_rate for rating in rank_file(Path(f"b.{suffix}"), rounds=100).ratings}
+    rates = {rating.model: rating.win_rate for rating in read_and_rank(Path(f"b.{suffix}"), rounds=100)[1].ratings}
     assert rates == {"a": 0.75, "b": 0.25}
     assert [entry.text for entry in replay.read("c.jsonl")["a"].entries.values()] == ["text"]
     assert pd.read_parquet("s.parquet")["value"].tolist() == [7.0]

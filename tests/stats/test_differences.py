@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from evalharness import battles
-from evalharness.stats.comparisons import Difference, holm, ranges, tie_groups
+from evalharness.stats.comparisons import Difference, ranges, tie_groups
+from evalharness.stats.paired import holm
 from evalharness.stats.rank import Ranking, rank
 
 GAP = ("difference", "ci_low", "ci_high", "p", "p_adjusted", "correlation")
@@ -136,6 +137,7 @@ def test_the_sign_flip_agrees_with_all_flips_and_with_t() -> None:
 
 def test_holm_by_hand() -> None:
     assert holm([0.01, None, 0.04, 0.03, 0.005]) == pytest.approx([0.03, None, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
 
 

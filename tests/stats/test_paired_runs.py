@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from evalharness import battles
-from evalharness.stats.paired_runs import PairedDifference, holm, paired_difference, prompt_scores
+from evalharness.stats.paired import PairedTest
+from evalharness.stats.paired_runs import PairedDifference, paired_difference, prompt_scores
 from evalharness.stats.rank import rank
-from evalharness.stats.student import t_quantile, t_upper_tail
+from evalharness.stats.student import t_quantile, t_upper_tail, wilson
 
 
 def games(scores: dict[tuple[str, str], float | None], **more: Any) -> list[dict[str, Any]]:
@@ -46,9 +47,9 @@ def test_one_language_is_the_paired_t_test() -> None:
     assert found.difference == pytest.approx(mean(d), abs=1e-14)
     assert found.error == pytest.approx(error, abs=1e-14)
     reach = t_quantile(0.975, len(d) - 1) * error
-    assert (found.low, found.high) == pytest.approx((mean(d) - reach, mean(d) + reach))
-    assert found.p_value == pytest.approx(2 * t_upper_tail(abs(mean(d)) / error, len(d) - 1))
-    assert found.n_prompts == 40 and found.reason is None
+    assert (found.test.low, found.test.high) == pytest.approx((mean(d) - reach, mean(d) + reach))
+    assert found.test.p == pytest.approx(2 * t_upper_tail(abs(mean(d)) / error, len(d) - 1))
+    assert found.n_prompts == 40 and found.test.reason is None
 
 
 def test_translations_are_one_prompt_and_languages_weigh_the_same() -> None:
@@ -84,24 +85,30 @@ def test_only_shared_prompts_count_and_the_rates_are_those_of_rank() -> None:
 def test_laws_of_symmetry() -> None:
     one, two = games(drawn(7)), games(drawn(8))
     there, back = difference(one, two), difference(two, one)
-    assert back.difference == -there.difference and back.error == there.error and back.p_value == there.p_value
-    assert (back.low, back.high) == (-(there.high or 0), -(there.low or 0))
+    assert back.difference == -there.difference and back.error == there.error and back.test.p == there.test.p
+    assert (back.test.low, back.test.high) == (-(there.test.high or 0), -(there.test.low or 0))
     swapped = [{**row, "model_a": "b", "model_b": "m", "score": 1 - row["score"]} for row in one]
     assert difference(swapped, two) == there
     assert difference(random.Random(0).sample(one, len(one)), two) == there
 
 
-def test_a_run_against_itself_differs_by_nothing_for_sure() -> None:
+def test_a_run_against_itself_differs_by_nothing_and_tells_nothing_of_the_spread() -> None:
     found = difference(games(drawn(9)), games(drawn(9)))
-    assert (found.difference, found.low, found.high, found.p_value, found.correlation) == (0, 0, 0, 1, pytest.approx(1))
+    assert (found.difference, found.test, found.correlation) == (
+        0,
+        PairedTest(p=1.0, reason="no_spread"),
+        pytest.approx(1),
+    )
 
 
 def test_too_few_or_all_alike_have_no_interval() -> None:
     few = difference(games(drawn(1, 3)), games(drawn(2, 3)))
-    assert (few.low, few.p_value, few.reason) == (None, None, "too_few_prompts")
+    assert (few.test.low, few.test.p, few.test.reason) == (None, None, "too_few_prompts")
     ones, zeros = ({(str(p), "de"): value for p in range(9)} for value in (1.0, 0.0))
     alike = difference(games(ones), games(zeros))
-    assert (alike.difference, alike.low, alike.reason) == (-1.0, None, "no_spread")
+    low, high = wilson(0.0, 9, 0.95)
+    assert (alike.difference, alike.test.interval, alike.test.p) == (-1.0, "wilson", 2.0**-8)
+    assert (alike.test.low, alike.test.high) == pytest.approx((2 * low - 1, 2 * high - 1))
 
 
 def test_opponents_and_tasks_have_to_match() -> None:
@@ -126,12 +133,6 @@ def test_weights_weigh() -> None:
     assert found.first == pytest.approx(expected)
 
 
-def test_holm() -> None:
-    assert holm([0.01, None, 0.04, 0.03]) == [pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06)]
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == []
-
-
 def test_coverage_of_the_interval() -> None:
     draw = random.Random(0)
     hits = 0
@@ -143,6 +144,6 @@ def test_coverage_of_the_interval() -> None:
                 side.append({"prompt_id": str(p), "language": "de", "opponent": "b", "task": "", "task_version": "",
                              "weight": 1.0, "score": float(draw.random() < easy)})  # fmt: skip
         found = paired_difference(*(pd.DataFrame(side) for side in sides))
-        assert found is not None and found.low is not None and found.high is not None
-        hits += found.low <= 0.0 <= found.high
+        assert found is not None and found.test.low is not None and found.test.high is not None
+        hits += found.test.low <= 0.0 <= found.test.high
     assert 88 <= hits <= 99
