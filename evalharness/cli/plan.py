@@ -39,6 +39,12 @@ def _languages(ctx: click.Context, parameter: click.Parameter, value: str) -> tu
     show_default=True,
     help="Full width of the interval, in points.",
 )
+@click.option(
+    "--detect",
+    type=click.FloatRange(0, 100, min_open=True),
+    metavar="D",
+    help="Also the prompts that see a difference of D points.",
+)
 @click.option("--pilot", type=click.Path(path_type=Path), metavar="FILE", help="A battle file to take the spread from.")
 @click.option(
     "--sigma", type=click.FloatRange(0, 0.5, min_open=True),
@@ -79,7 +85,7 @@ def plan_command(
 
     \b
     Examples:
-      evalharness plan --width 2
+      evalharness plan --width 2 --detect 3
       evalharness plan --pilot results/RUN/battles.parquet --languages 1,10,23
       evalharness plan --sigma 0.4 --r 0.3 --prompts 200,500 --languages 23 --json
     """

@@ -26,12 +26,15 @@ def plan(
     *,
     width: float,
     spread: Spread,
+    detect: float | None = None,
     grid: Mapping[str, Sequence[int]],
     level: float = 0.95,
     power: float = 0.8,
     noise: Mapping[str, Noise] | None = None,
 ) -> Json:
     """Return the document of ``evalharness plan``: prompts for an interval of ``width`` points, and a table of designs.
+
+    With ``detect`` also the prompts that see a difference of so many points with probability ``power``.
 
     ``grid`` has the numbers of ``prompts``, ``languages`` and ``repeats`` to combine. ``noise`` is what a pilot said.
     Raises UsageError for several languages whose correlation is unknown.
@@ -43,10 +46,17 @@ def plan(
         )
     combined = [(languages, repeats) for languages, repeats in product(grid["languages"], grid["repeats"])]
     document: Json = {
-        "level": level, "power": power, "width": width, "sigma": spread.sigma, "r": spread.r, "deff": spread.deff,
-        "within": spread.within,
+        "level": level, "power": power, "width": width, "detect": detect, "sigma": spread.sigma, "r": spread.r,
+        "deff": spread.deff, "within": spread.within,
         "needed": [
-            {"languages": languages, "repeats": repeats, "prompts": _needed(spread, width, languages, repeats, level)}
+            {
+                "languages": languages,
+                "repeats": repeats,
+                "prompts": planning.prompts_for_width(spread, width / 100.0, languages, repeats, level),
+                "prompts_to_detect": None
+                if detect is None
+                else planning.prompts_for_difference(spread, detect / 100.0, languages, repeats, level, power),
+            }
             for languages, repeats in combined
         ],
         "designs": [
@@ -60,10 +70,6 @@ def plan(
             for name, n in noise.items()
         ]
     return document
-
-
-def _needed(spread: Spread, width: float, languages: int, repeats: int, level: float) -> int:
-    return planning.prompts_for_width(spread, width / 100.0, languages, repeats, level)
 
 
 def _row(spread: Spread, design: Design, level: float, power: float) -> Json:

@@ -64,10 +64,6 @@ class LanguagePages:
         self.n_missing += sum(review.score is None for review in reviews)
         self.n_failed += sum(bool(answer.flags) for answer in found.answers)
 
-    def prompts_on(self, page: int) -> int:
-        """Return the number of prompts of a page."""
-        return sum(number == page for number in self.anchors.values())
-
 
 def write_games(
     folder: Path, env: Environment, summary: Json, manifest: Json, models: Mapping[str, Model], samples: Iterable[Json]

@@ -27,6 +27,11 @@ def tables(document: Json) -> Iterator[RenderableType]:
             f"an interval {document['width']:g} points wide takes {count(row['prompts'])} prompts "
             f"(languages {row['languages']}, answers a prompt {row['repeats']})"
         )
+        if document["detect"] is not None:
+            yield Text(
+                f"to see a difference of {document['detect']:g} points with a chance of "
+                f"{percent(document['power'], 0)} takes {count(row['prompts_to_detect'])}"
+            )
     yield Text("")
     names = ("prompts", "languages", "answers", "games a pair", "standard error", "interval width", "difference seen")
     table = _table("in points", *names)

@@ -78,10 +78,5 @@ def prompts_for_difference(
     return max(1, ceil((z / difference) ** 2 * _variance_of_prompt(spread, languages, repeats) - 1e-9))
 
 
-def paired_sigma(first: float, second: float, r: float) -> float:
-    """Return the standard deviation of the difference of two models' scores on a prompt: s1^2 + s2^2 - 2 r s1 s2."""
-    return sqrt(max(0.0, first**2 + second**2 - 2.0 * r * first * second))
-
-
 def _z(probability: float) -> float:
     return NormalDist().inv_cdf(probability)

@@ -120,6 +120,11 @@ def test_the_commands_print_tables_and_json(tmp_path: Path, capsys: pytest.Captu
     assert code == 0 and set(json.loads(out)) >= {"judges", "orders", "humans", "corrected"}, err
     code, out, _ = printed(capsys, "agreement", *words)
     assert code == 0 and "between the two orders" in out and "corrected by people" in out
+    code, out, _ = printed(capsys, "plan", "--sigma", "0.45", "--detect", "5.6", "--json")
+    needed = json.loads(out)["needed"]
+    assert code == 0 and abs(needed[0]["prompts_to_detect"] - 507) <= 1, "(1.960 + 0.842)^2 * 0.45^2 / 0.056^2"
+    code, out, _ = printed(capsys, "plan", "--detect", "5.6")
+    assert "to see a difference of 5.6 points with a chance of 80\u00a0% takes 507" in out
     code, out, _ = printed(capsys, "plan", "--width", "2", "--json")
     assert code == 0 and json.loads(out)["needed"][0]["prompts"] == 7779
     code, out, _ = printed(capsys, "plan", "--pilot", str(one), "--languages", "de,fr", "--prompts", "40")

@@ -93,9 +93,12 @@ def test_models_that_never_met_have_no_difference_and_count_as_possible() -> Non
     assert {(row.rank_low, row.rank_high) for row in ranking.ratings} == {(1, 4)}
 
 
+@pytest.mark.parametrize("baseline", [None, "b"])
 @pytest.mark.parametrize(("score", "difference"), [(1.0, 0.5), (0.0, -0.5)])
-def test_winning_every_prompt_has_the_exact_p_value_and_wilsons_interval(score: float, difference: float) -> None:
-    found = pair(of(scores("a", [score] * 10, other="b")), "a", "b")
+def test_winning_every_prompt_has_the_exact_p_value_and_wilsons_interval(
+    score: float, difference: float, baseline: str | None
+) -> None:
+    found = pair(of(scores("a", [score] * 10, other="b"), baseline=baseline), "a", "b")
     assert (found.difference, found.interval, found.p) == (difference, "wilson", 2.0**-9)
     low, high = stats.binomtest(10 if score else 0, 10).proportion_ci(method="wilson")
     assert (found.ci_low, found.ci_high) == pytest.approx((low - 0.5, high - 0.5))
@@ -145,6 +148,12 @@ def row_of(a: str, b: str, difference: float, p: float | None) -> Difference:
     return Difference(
         a, b, "all", difference, None, None, p, p, 50, reason=None if p is not None else "too_few_prompts"
     )
+
+
+def test_models_are_told_apart_by_the_adjusted_p_value() -> None:
+    row = row_of("a", "b", 0.1, 0.01)
+    assert row.better(0.95) == "a" and replace(row, difference=-0.1).better(0.95) == "b"
+    assert replace(row, p_adjusted=0.06).better(0.95) is None and replace(row, p_adjusted=0.06).better(0.9) == "a"
 
 
 def test_ranges_and_tie_groups_by_hand() -> None:

@@ -12,7 +12,6 @@ from evalharness.stats.planning import (
     Spread,
     detectable,
     interval_width,
-    paired_sigma,
     prompts_for_difference,
     prompts_for_width,
     standard_error,
@@ -48,11 +47,6 @@ def test_languages_that_agree_wholly_are_one_and_repeats_help_only_what_repeats(
         standard_error(USUAL, many)
     pure = Spread(0.0, within=0.3)
     assert standard_error(pure, Design(100, repeats=9)) == pytest.approx(standard_error(pure, one) / 3)
-
-
-def test_pairing_helps_where_scores_go_together() -> None:
-    assert paired_sigma(0.4, 0.4, 1.0) == 0.0
-    assert paired_sigma(0.3, 0.4, 0.0) == pytest.approx(0.5)
 
 
 def test_repeats_by_hand_and_with_one_each() -> None:
