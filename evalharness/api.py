@@ -79,6 +79,7 @@ def run(
     pairs: Literal["complete", "any"] = "complete",
     on_candidate_failure: Literal["loss", "drop"] = "loss",
     min_coverage: float = 0.0,
+    max_cost: float | None = None,
     until: Until = "report",
     listen: Listener = quiet,
 ) -> Outcome:
@@ -99,12 +100,19 @@ def run(
         specs=(str(specs),) if isinstance(specs, (str, PathLike)) else tuple(map(str, specs)), statistics=statistics,
     )  # fmt: skip
     _check(ask)
-    return run_ask(ask, Path(results), until=until, listen=listen)
+    return run_ask(ask, Path(results), until=until, listen=listen, max_cost=max_cost)
 
 
-def resume(name: str, *, results: Folder = "results", until: Until = "report", listen: Listener = quiet) -> Outcome:
+def resume(
+    name: str,
+    *,
+    results: Folder = "results",
+    max_cost: float | None = None,
+    until: Until = "report",
+    listen: Listener = quiet,
+) -> Outcome:
     """Go on with the stored run ``name`` in the folder ``results``: ask what is missing or failed for a passing fault."""
-    return resume_run(name, Path(results), until=until, listen=listen)
+    return resume_run(name, Path(results), until=until, listen=listen, max_cost=max_cost)
 
 
 def extend(
@@ -113,10 +121,13 @@ def extend(
     models: str | Sequence[str] = (),
     judge: str | Sequence[str] = (),
     results: Folder = "results",
+    max_cost: float | None = None,
     listen: Listener = quiet,
 ) -> Outcome:
     """Add models and judges (``JUDGE`` or ``JUDGE=MODEL``) to the stored run ``name``; only what is new is asked."""
-    return extend_run(name, Path(results), models=_names(models), judges=_names(judge), listen=listen)
+    return extend_run(
+        name, Path(results), models=_names(models), judges=_names(judge), listen=listen, max_cost=max_cost
+    )
 
 
 def rank(

@@ -11,6 +11,7 @@ Tree (exit code):
       BackendError (6)           an engine or endpoint that is unreachable, unauthorised, out of credit or died
       JournalError (1)           the journal is damaged or of another version
       Locked (7)                 another process writes to this results folder
+      BudgetReached (5)          --max-cost was reached, everything flushed
       CoverageError (4)          too few verdicts for a ranking
       Interrupted (130 or 143)   stopped by a signal, everything flushed
 """
@@ -73,6 +74,17 @@ class Locked(EvalHarnessError):
     """Another process writes to this results folder; exit code 7."""
 
     exit_code = 7
+
+
+class BudgetReached(EvalHarnessError):
+    """The money of ``--max-cost`` is spent and everything that was answered is stored; exit code 5. In US dollars."""
+
+    exit_code = 5
+
+    def __init__(self, limit: float, spent: float, resume: str = "") -> None:
+        then = f"; go on with: {resume}" if resume else ""
+        super().__init__(f"--max-cost {limit:g} is reached: {spent:.4f} dollars spent; everything done is stored{then}")
+        self.limit, self.spent = limit, spent
 
 
 class CoverageError(EvalHarnessError):

@@ -120,6 +120,11 @@ class Plan:
         return self.ask.baseline
 
     @property
+    def everyone(self) -> tuple[Player, ...]:
+        """The contestants, then the models that judge."""
+        return (*self.players, *(bench.player for bench in self.benches))
+
+    @property
     def thinking(self) -> dict[str, ThinkingSpec]:
         """How the contestants think that do, by name."""
         return {player.name: spec for player in self.players if (spec := player.spec.thinking) is not None}

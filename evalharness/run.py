@@ -21,8 +21,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from evalharness import battlefile, report
-from evalharness.backends import opened
-from evalharness.errors import CoverageError, Interrupted, UsageError
+from evalharness.backends import BACKENDS, opened
+from evalharness.errors import BudgetReached, CoverageError, Interrupted, UsageError
 from evalharness.plan import Ask, Plan
 from evalharness.prompts import question
 from evalharness.report import artefacts, notebook
@@ -30,6 +30,7 @@ from evalharness.resolve import resolve
 from evalharness.stages.answers import Answers
 from evalharness.stages.asking import Desk
 from evalharness.stages.bench import Table
+from evalharness.stages.budget import Budget, budget
 from evalharness.stages.derive import Played, Stored, battle_frame, played, sample_documents, stored, summary
 from evalharness.stages.describe import describe
 from evalharness.stages.engines import Engines
@@ -78,28 +79,57 @@ def run(
     until: Until = "report",
     listen: Listener = quiet,
     stop: Stop | None = None,
+    max_cost: float | None = None,
 ) -> Outcome:
     """Do what ``ask`` says, as far as it is not done; ``root`` is the results folder.
 
-    Raises the errors of ``errors``; whatever was answered before is in the journal.
+    ``max_cost`` is in US dollars: once the answers of this call took as much, nothing more is asked. Raises the errors of
+    ``errors``; whatever was answered before is in the journal.
     """
-    return _go(resolve(ask), root, until, listen, stop or Stop())
+    return _go(resolve(ask), root, until, listen, stop or Stop(), max_cost)
 
 
-def _go(plan: Plan, root: Path, until: Until, listen: Listener, stop: Stop, before: str | None = None) -> Outcome:
+def _go(
+    plan: Plan,
+    root: Path,
+    until: Until,
+    listen: Listener,
+    stop: Stop,
+    max_cost: float | None,
+    before: str | None = None,
+) -> Outcome:
     """Do ``plan``; ``before`` is the hash of the smaller plan that it extends, under the same name."""
+    again = f"evalharness resume {plan.name} --results {root}"
     try:
-        return _run(plan, root, until, listen, stop, before)
+        return _run(plan, root, until, listen, stop, _budget(plan, max_cost), before)
+    except BudgetReached as error:
+        raise BudgetReached(error.limit, error.spent, f"{again} --max-cost {error.limit:g}") from None
     except Interrupted:
-        raise Interrupted(stop.signal, f"evalharness resume {plan.name} --results {root}") from None
+        raise Interrupted(stop.signal, again) from None
 
 
-def _run(plan: Plan, root: Path, until: Until, listen: Listener, stop: Stop, before: str | None) -> Outcome:
+def _budget(plan: Plan, max_cost: float | None) -> Budget | None:
+    """Return what may be spent on ``plan``; a UsageError where a paid model has no price."""
+    if max_cost is None:
+        return None
+    paid = frozenset(name for name in {p.engine.backend for p in plan.everyone} if BACKENDS[name].paid)
+    return budget(max_cost, plan.everyone, paid)
+
+
+def _run(
+    plan: Plan,
+    root: Path,
+    until: Until,
+    listen: Listener,
+    stop: Stop,
+    money: Budget | None,
+    before: str | None,
+) -> Outcome:
     with held(root), Journal.writing(root) as journal, Engines(_opener(root)) as engines:
         loaded = load_samples(plan, root)
         runs = Runs(journal)
         _begin(runs, plan, loaded, before)
-        desk = Desk(journal, engines, listen, stop)
+        desk = Desk(journal, engines, listen, stop, money)
         generate(desk, plan, loaded.samples, partial(runs.put_completions, plan.name))
         if until == "generate":
             return Outcome(plan.name, None, None, 0, plan.notes)
@@ -112,10 +142,16 @@ def _run(plan: Plan, root: Path, until: Until, listen: Listener, stop: Stop, bef
 
 
 def resume(
-    name: str, root: Path, *, until: Until = "report", listen: Listener = quiet, stop: Stop | None = None
+    name: str,
+    root: Path,
+    *,
+    until: Until = "report",
+    listen: Listener = quiet,
+    stop: Stop | None = None,
+    max_cost: float | None = None,
 ) -> Outcome:
     """Go on with the stored run ``name``: ask again what it asked for."""
-    return _go(_unchanged(name, root), root, until, listen, stop or Stop())
+    return _go(_unchanged(name, root), root, until, listen, stop or Stop(), max_cost)
 
 
 def extend(
@@ -127,6 +163,7 @@ def extend(
     until: Until = "report",
     listen: Listener = quiet,
     stop: Stop | None = None,
+    max_cost: float | None = None,
 ) -> Outcome:
     """Go on with the stored run ``name`` with more ``models`` and ``judges`` (``JUDGE`` or ``JUDGE=MODEL``).
 
@@ -135,7 +172,7 @@ def extend(
     plan = _unchanged(name, root)
     ask = plan.ask
     more = replace(ask, name=name, models=(*ask.models, *models), more_judges=(*ask.more_judges, *judges))
-    return _go(resolve(more), root, until, listen, stop or Stop(), before=plan.hash)
+    return _go(resolve(more), root, until, listen, stop or Stop(), max_cost, before=plan.hash)
 
 
 def _unchanged(name: str, root: Path) -> Plan:

@@ -21,10 +21,11 @@ class BackendKind:
 
     ``resolve`` finds the weights and says what identifies the engine, without loading it; ``open`` gives a backend that
     loads at its first request and keeps its log in a folder; ``models`` lists the models an entry stands for; ``loads``
-    says whether weights are loaded on this machine.
+    says whether weights are loaded on this machine, ``paid`` whether answers may cost money.
     """
 
     resolve: Callable[[ModelSpec], Engine]
     open: Callable[[Engine, Path], Backend]
     models: Callable[[ModelSpec], list[ModelSpec]] = itself
     loads: bool = True
+    paid: bool = False

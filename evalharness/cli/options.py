@@ -32,6 +32,10 @@ print_config = click.option(
 dry_run = click.option(
     "--dry-run", is_flag=True, help="Only say what would be asked, reused and loaded; ask nobody, write no results."
 )
+max_cost = click.option(
+    "--max-cost", type=click.FloatRange(0, min_open=True), metavar="USD",
+    help="Ask no more once the answers took so many US dollars, by the entries' `price`; exit 5, to be resumed.",
+)  # fmt: skip
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout and nothing else.")
 
 level = click.option(

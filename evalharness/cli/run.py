@@ -15,7 +15,9 @@ from evalharness.cli.verb import Verb, print_configuration, required
 
 if TYPE_CHECKING:
     from evalharness.plan import Ask, Statistics
-    from evalharness.run import Until
+    from evalharness.run import Outcome, Until
+    from evalharness.stages.stream import Stop
+    from evalharness.types import Listener
 
 _OPTIONS = (
     click.option(
@@ -55,6 +57,7 @@ _OPTIONS = (
     click.option("--name", metavar="NAME", help="The run's name, instead of task and plan hash."),
     options.specs,
     options.results,
+    options.max_cost,
     options.dry_run,
     options.print_config,
     options.as_json,
@@ -89,7 +92,10 @@ def _play(words: dict[str, Any], statistics: Statistics, until: Until) -> int:
     from evalharness.cli.running import play
     from evalharness.run import run
 
-    return play(lambda listen, stop: run(ask, root, until=until, listen=listen, stop=stop), root, words["as_json"])
+    def do(listen: Listener, stop: Stop) -> Outcome:
+        return run(ask, root, until=until, listen=listen, stop=stop, max_cost=words["max_cost"])
+
+    return play(do, root, words["as_json"])
 
 
 def _foresee(ask: Ask, root: Path, until: Until, as_json: bool) -> int:

@@ -11,14 +11,19 @@ from evalharness.cli import complete, options
 from evalharness.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from evalharness.run import Until
+    from evalharness.run import Outcome, Until
+    from evalharness.stages.stream import Stop
+    from evalharness.types import Listener
 
 
-def _go_on(name: str, root: Path, as_json: bool, until: Until) -> int:
+def _go_on(name: str, root: Path, as_json: bool, until: Until, max_cost: float | None) -> int:
     from evalharness.cli.running import play
     from evalharness.run import resume
 
-    return play(lambda listen, stop: resume(name, root, until=until, listen=listen, stop=stop), root, as_json)
+    def do(listen: Listener, stop: Stop) -> Outcome:
+        return resume(name, root, until=until, listen=listen, stop=stop, max_cost=max_cost)
+
+    return play(do, root, as_json)
 
 
 @click.command("judge", cls=Verb)
@@ -29,9 +34,15 @@ def _go_on(name: str, root: Path, as_json: bool, until: Until) -> int:
 )  # fmt: skip
 @click.option("--judge-model", metavar="M", shell_complete=complete.models, help="The model of those judges.")
 @options.results
+@options.max_cost
 @options.as_json
 def judge_command(
-    run: str, judges: tuple[str, ...], judge_model: str | None, results_folder: Path, as_json: bool
+    run: str,
+    judges: tuple[str, ...],
+    judge_model: str | None,
+    results_folder: Path,
+    max_cost: float | None,
+    as_json: bool,
 ) -> int:
     """Judge the games of RUN that have no verdict yet (and generate what is missing for them).
 
@@ -45,9 +56,9 @@ def judge_command(
     if not judges:
         if judge_model:
             raise click.UsageError("--judge-model needs --judge: name the judge it is for")
-        return _go_on(run, results_folder, as_json, "judge")
+        return _go_on(run, results_folder, as_json, "judge", max_cost)
     named = tuple(name if "=" in name or not judge_model else f"{name}={judge_model}" for name in judges)
-    return _extend(run, results_folder, as_json, judges=named)
+    return _extend(run, results_folder, as_json, max_cost, judges=named)
 
 
 @click.command("add", cls=Verb)
@@ -57,31 +68,36 @@ def judge_command(
     help="Models: names of evalharness.yaml, backend:path, or replay:GLOB.",
 )  # fmt: skip
 @options.results
+@options.max_cost
 @options.as_json
-def add_command(run: str, models: tuple[str, ...], results_folder: Path, as_json: bool) -> int:
+def add_command(run: str, models: tuple[str, ...], results_folder: Path, max_cost: float | None, as_json: bool) -> int:
     """Add models to RUN: they answer its prompts and meet its models before its judges; nothing else is asked again.
 
     \b
     Example:
       evalharness add m-arenahard-mini-1a2b3c4d --models hf:org/new-model
     """
-    return _extend(run, results_folder, as_json, models=models)
+    return _extend(run, results_folder, as_json, max_cost, models=models)
 
 
-def _extend(name: str, root: Path, as_json: bool, **more: tuple[str, ...]) -> int:
+def _extend(name: str, root: Path, as_json: bool, max_cost: float | None, **more: tuple[str, ...]) -> int:
     from evalharness.cli.running import play
     from evalharness.run import extend
 
-    return play(lambda listen, stop: extend(name, root, listen=listen, stop=stop, **more), root, as_json)  # type: ignore[arg-type]
+    def do(listen: Listener, stop: Stop) -> Outcome:
+        return extend(name, root, listen=listen, stop=stop, max_cost=max_cost, **more)  # type: ignore[arg-type]
+
+    return play(do, root, as_json)
 
 
 @click.command("resume", cls=Verb)
 @click.argument("run", shell_complete=complete.runs)
 @options.results
+@options.max_cost
 @options.as_json
-def resume_command(run: str, results_folder: Path, as_json: bool) -> int:
+def resume_command(run: str, results_folder: Path, max_cost: float | None, as_json: bool) -> int:
     """Go on with RUN: ask what is missing or failed for a passing fault, then write tables and page."""
-    return _go_on(run, results_folder, as_json, "report")
+    return _go_on(run, results_folder, as_json, "report", max_cost)
 
 
 @click.command("report", cls=Verb)

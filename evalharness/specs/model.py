@@ -62,12 +62,20 @@ class ThinkingSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceSpec:
+    """What a model's tokens cost: US dollars a million of them, read (``input``) and written (``output``)."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """One model as a contestant or judge. ``size_b`` and ``active_b`` are billions of parameters; ``None`` is unknown.
 
     ``step`` is the training step of a checkpoint. ``adapter`` is a LoRA adapter on top of the weights at ``path``;
-    ``chat_template`` is a template or the path of one. ``base_url`` and ``api_key_env`` (the name of an environment
-    variable, never the key) are for API backends. ``engine`` holds settings of the backend (``dtype``, ``batch_size``, …).
+    ``chat_template`` is a template or the path of one. ``base_url``, ``api_key_env`` (the name of an environment variable,
+    never the key) and ``price`` are for API backends. ``engine`` holds settings of the backend (``dtype``, …).
     """
 
     name: str
@@ -83,6 +91,7 @@ class ModelSpec:
     note: str | None = None
     base_url: str | None = None
     api_key_env: str | None = None
+    price: PriceSpec | None = None
     system: str | None = None
     add_bos: bool | None = None
     adapter: str | None = None
@@ -113,6 +122,9 @@ def check_model(model: ModelSpec, document: Document, path: Path_) -> None:
     """Raise a SpecError for the first value of ``model``, written at ``path``, that cannot be meant."""
     check_sampling(model.generate, document, (*path, "generate"))
     _check_thinking(model.thinking, document, (*path, "thinking"))
+    for key in ("input", "output") if model.price is not None else ():
+        if not 0 <= getattr(model.price, key) < float("inf"):
+            raise document.error((*path, "price", key), "must be 0 or above: US dollars a million tokens")
     if model.api_key_env is not None and not _VARIABLE.match(model.api_key_env):
         raise document.error(
             (*path, "api_key_env"),

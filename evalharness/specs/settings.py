@@ -18,6 +18,7 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "rounds": (100, float("inf"), "must be 100 or above"),
     "seed": (0, float("inf"), "must be 0 or above"),
     "sign_flips": (0, float("inf"), "must be 0 or above"),
+    "max_cost": (1e-9, float("inf"), "must be above 0: US dollars"),
     "min_coverage": (0, 1, "must lie in 0..1"),
 }
 
@@ -54,6 +55,7 @@ class Settings:
     pool: tuple[str, ...] | str | None = None
     control: Literal["length", "style"] | None = None
     sign_flips: int | None = None
+    max_cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

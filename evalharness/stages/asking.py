@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from evalharness.errors import Interrupted
+from evalharness.errors import BudgetReached, Interrupted
+from evalharness.stages.budget import Budget
 from evalharness.stages.engines import Engines
 from evalharness.stages.schedule import Need, schedule
 from evalharness.stages.stream import Stop, drain
@@ -15,12 +16,25 @@ from evalharness.types import Engine, Event, Listener, Request
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where a stage works: the journal it writes, the engines it may use, who listens, and the order to stop."""
+    """Where a stage works: the journal it writes, the engines it may use, who listens, the order to stop, the money."""
 
     journal: Journal
     engines: Engines
     listen: Listener
     stop: Stop
+    budget: Budget | None = None
+
+    def check(self, missing: int) -> None:
+        """Raise BudgetReached or Interrupted where nothing more may be asked, of which ``missing`` requests are left.
+
+        Money that is spent stops nothing that is complete.
+        """
+        if self.budget is not None and self.budget.reached:
+            if missing:
+                raise BudgetReached(self.budget.limit, self.budget.spent)
+            return
+        if self.stop.is_set():
+            raise Interrupted(self.stop.signal)
 
 
 def ask(
@@ -28,7 +42,7 @@ def ask(
 ) -> None:
     """Ask ``engine`` for every need that the journal does not answer; ``request`` makes the one at a position of the plan.
 
-    The request carries no batch number yet. Nothing is loaded when nothing is missing. Raises Interrupted once stopped.
+    The request carries no batch number yet. Nothing is loaded when nothing is missing. Raises what ``Desk.check`` does.
     """
     identities = list(dict.fromkeys(need.identity for need in needs))
     answered = desk.journal.answered(identities)
@@ -37,8 +51,7 @@ def ask(
     desk.listen(Event(stage, subject, done, total, reused=done, note=loading))
     if done == total:
         return
-    if desk.stop.is_set():
-        raise Interrupted(desk.stop.signal)
+    desk.check(total - done)
     backend = desk.engines.get(engine)
     turns = schedule(needs, answered, dict(engine.options).get("batch_size"))
 
@@ -51,10 +64,13 @@ def ask(
         if result.id in answered:  # its batch was run whole again; the stored answer stays
             continue
         desk.journal.put(result)
+        if desk.budget is not None:
+            desk.budget.take(engine, result)
+            if desk.budget.reached:
+                desk.stop.set()
         done += 1
         tokens += result.tokens_out or 0
         errors += result.error is not None
         desk.listen(Event(stage, subject, done, total, reused, tokens, errors))
     desk.journal.flush()
-    if desk.stop.is_set():
-        raise Interrupted(desk.stop.signal)
+    desk.check(total - done)

@@ -14,4 +14,4 @@ def _open(engine: Engine, logs: Path) -> Backend:
     return OpenAIBackend(engine, logs)
 
 
-BACKEND = BackendKind(resolve=resolve, open=_open, loads=False)
+BACKEND = BackendKind(resolve=resolve, open=_open, loads=False, paid=True)
