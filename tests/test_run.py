@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from evalharness.flows.rank import rank_file
+from evalharness.flows.rank import read_and_rank
 from evalharness.plan import Ask
 from evalharness.resolve import resolve
 from evalharness.run import command, report_again, resume, run
@@ -76,7 +76,9 @@ def test_a_run_ends_with_tables_artefacts_and_a_page_and_a_second_one_asks_nothi
     assert [event.done for event in events if event.stage == "judge"][-1] == 12  # 3 languages x 2 prompts x 2 orders
     frame = pd.read_parquet(folder / "battles.parquet")
     assert len(frame) == 12 and frame.score.notna().all() and set(frame.order) == {"ab", "ba"}
-    ranked = {rating.model: rating for rating in rank_file(folder / "battles.parquet").ratings if rating.by == "all"}
+    ranked = {
+        rating.model: rating for rating in read_and_rank(folder / "battles.parquet")[1].ratings if rating.by == "all"
+    }
     for row in first.summary["ratings"]["pairwise-logprob/tiny"]["all"]:
         assert ranked[row["model"]].win_rate == row["win_rate"]
     before, logs = files(folder), files(Path("results/logs"))

@@ -18,6 +18,7 @@ from evalharness.text import terminal_safe
 # verb -> (module of this folder, what it does); the module has a click command called VERB_command
 VERBS = {
     "run": ("run", "Generate, judge, rank and write the page: the main job."),
+    "estimate": ("run", "Say what a run would come to, tokens and money too; the same as `run --dry-run`."),
     "generate": ("run", "Only generate the completions of a run."),
     "judge": ("stored", "Judge the games of a stored run, also by more judges."),
     "add": ("stored", "Add models to a stored run and play only what is missing."),

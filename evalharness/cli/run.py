@@ -1,4 +1,4 @@
-"""``evalharness run`` and ``generate``: the main job from the command line."""
+"""``evalharness run``, ``estimate`` and ``generate``: the main job from the command line."""
 
 from __future__ import annotations
 
@@ -136,6 +136,23 @@ def run_command(**words: Any) -> int:
     from evalharness.plan import Statistics
 
     return _play(words, Statistics(**{f.name: words[f.name] for f in fields(Statistics)}), "report")
+
+
+@click.command("estimate", cls=Verb)
+@_asking
+def estimate_command(**words: Any) -> int:
+    """Say what a run would come to: requests, games, loads, tokens and, by the entries' `price`, money. Asks nobody.
+
+    Tokens read are estimated from bytes (three a token), tokens written are the limits, so both are the most there can be;
+    second attempts and what is asked again after a fault come on top.
+
+    \b
+    Example:
+      evalharness estimate --models gemma-3-270m,gemma-3-270m-sampled --task m-arenahard-mini
+    """
+    from evalharness.plan import Statistics
+
+    return _play({**words, "dry_run": True}, Statistics(), "report")
 
 
 @click.command("generate", cls=Verb)

@@ -1,4 +1,4 @@
-"""An Ask in, what it would come to out: requests, answers reused, games, model loads; nobody is asked, nothing is written.
+"""An Ask in, what it would come to out: requests, reuse, games, loads, tokens, money; nobody is asked, nothing is written.
 
 The stages do the work, before an engine that answers nothing.
 """
@@ -6,12 +6,13 @@ The stages do the work, before an engine that answers nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
 from evalharness.backends import BACKENDS
-from evalharness.plan import Ask, Bench, Plan
-from evalharness.prompts import question
+from evalharness.plan import Ask, Bench, Plan, Player
+from evalharness.prompts import Duel, Single, judge_shown, question
 from evalharness.resolve import resolve
 from evalharness.stages.answers import Answers
 from evalharness.stages.asking import Desk
@@ -25,6 +26,10 @@ from evalharness.stages.stream import Stop
 from evalharness.store import GameRow, Journal, ReviewRow, SampleRow
 from evalharness.types import Event, Request, Result, Sample
 
+# Of our prompts in 23 languages Gemma 3's tokenizer makes tokens of 3.0 (Czech), 4.1 (English) to 8.6 bytes (Hindi).
+BYTES_A_TOKEN = 3
+WRAPPING = 24  # bytes that stand for the tokens a chat template puts around a message
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -33,6 +38,9 @@ class Step:
     ``at_most`` says that games are among them whose completions are not there yet: those that a candidate fails, and
     those with equal answers, will be fewer. For a judge ``games`` counts all its games (or the
     single answers it scores), ``decided`` those that need no judge.
+
+    ``tokens_in`` and ``tokens_out`` are the most that what is to be asked may read (estimated from its bytes) and write
+    (its limits), ``cost`` the US dollars they come to by the entry's price, ``None`` where the model has none.
     """
 
     stage: str
@@ -43,6 +51,9 @@ class Step:
     at_most: bool = False
     games: int | None = None
     decided: int | None = None
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +74,31 @@ class Forecast:
     notes: tuple[str, ...] = ()
 
 
-class _Nobody:
-    """A backend that takes no request."""
+@dataclass
+class _Tally:
+    """A backend that answers nothing, and counts what it is asked: bytes of prompts with what wraps them, tokens at most."""
 
     capabilities: frozenset[str] = frozenset()
-    window = 1
+    window: int = 1
+    read: int = 0
+    written: int = 0
 
     def submit(self, requests: Iterable[Request]) -> Iterator[Result]:
+        for request in requests:
+            parts = [message.content for message in request.messages or ()] or [request.text or ""]
+            self.count(parts, request.kind != "generate", request.sampling.max_tokens or 0)
         return iter(())
+
+    def count(self, parts: Iterable[str], labels: bool, most: int) -> None:
+        """Add one request: the texts that are sent, and whether the answer is one label or ``most`` tokens."""
+        self.read += sum(len(part.encode("utf-8", "replace")) + WRAPPING for part in parts)
+        self.written += 1 if labels else most
+
+    def taken(self) -> tuple[int, int]:
+        """Return the tokens read and written since this was asked last."""
+        counts = (ceil(self.read / BYTES_A_TOKEN), self.written)
+        self.read = self.written = 0
+        return counts
 
     def stop(self) -> None: ...
 
@@ -85,14 +113,21 @@ def dry_run(ask: Ask, root: Path, *, judged: bool = True) -> Forecast:
     plan = resolve(ask)
     loaded = load_samples(plan, root, extend=False)
     events: list[Event] = []
-    with Journal.looking(root) as journal, Engines(lambda engine: _Nobody()) as engines:
+    tally = _Tally()
+    with Journal.looking(root) as journal, Engines(lambda engine: tally) as engines:
+        steps: list[Step] = []
+
+        def generated(event: Event) -> None:
+            _counted(steps, plan, tally)  # what the stage before this event asked
+            steps.append(_completions(plan, event))
+
+        completions = generate(Desk(journal, engines, generated, Stop()), plan, loaded.samples, lambda rows: None)
+        _counted(steps, plan, tally)
         desk = Desk(journal, engines, events.append, Stop())
-        completions = generate(desk, plan, loaded.samples, lambda rows: None)
-        steps = [_completions(plan, event) for event in events]
         rows = tuple(_row(number, sample) for number, sample in enumerate(loaded.samples))
         table = Table(loaded.samples, rows, Answers(journal, rows, completions, plan.thinking))
         benches = sorted(plan.benches if judged else (), key=lambda b: not engines.holds(b.player.engine))
-        steps += [_games(desk, plan, bench, table, events) for bench in benches]
+        steps += [_games(desk, plan, bench, table, events, tally) for bench in benches]
         loads = tuple(f"{engine.backend}:{engine.path}" for engine in engines.opened if BACKENDS[engine.backend].loads)
     return Forecast(
         plan.name, tuple(dict.fromkeys(task.task for task in plan.tasks)), tuple(p.name for p in plan.players),
@@ -106,7 +141,22 @@ def _completions(plan: Plan, event: Event) -> Step:
     return Step(event.stage, event.subject, backend, event.total, event.reused)
 
 
-def _games(desk: Desk, plan: Plan, bench: Bench, table: Table, events: list[Event]) -> Step:
+def _counted(steps: list[Step], plan: Plan, tally: _Tally) -> None:
+    """Give the last step the tokens that were counted since."""
+    if not steps:
+        return
+    names = steps[-1].subject.split(", ")
+    player = next(player for player in plan.players if player.name == names[0])
+    steps[-1] = _priced(steps[-1], player, *tally.taken())
+
+
+def _priced(step: Step, player: Player, tokens_in: int, tokens_out: int) -> Step:
+    price = player.spec.price
+    cost = None if price is None else (tokens_in * price.input + tokens_out * price.output) / 1e6
+    return replace(step, tokens_in=tokens_in, tokens_out=tokens_out, cost=cost)
+
+
+def _games(desk: Desk, plan: Plan, bench: Bench, table: Table, events: list[Event], tally: _Tally) -> Step:
     games: list[GameRow | ReviewRow] = []
     events.clear()
     if bench.spec.compare == "single":
@@ -118,9 +168,32 @@ def _games(desk: Desk, plan: Plan, bench: Bench, table: Table, events: list[Even
     decided = sum(game.decided is not None for game in games)
     if later:
         desk.engines.get(bench.player.engine)
+        _count_later(plan, bench, table, games, tally)
     total, reused = (known.total, known.reused) if known else (0, 0)
     backend = bench.player.engine.backend
-    return Step("judge", bench.name, backend, total + later, reused, bool(later), len(games), decided)
+    step = Step("judge", bench.name, backend, total + later, reused, bool(later), len(games), decided)
+    return _priced(step, bench.player, *tally.taken())
+
+
+def _count_later(plan: Plan, bench: Bench, table: Table, games: list[GameRow | ReviewRow], tally: _Tally) -> None:
+    """Count the games whose answers are not there yet, each answer as long as it may be."""
+    tasks = {(task.task, language.code): task for task, language in plan.languages()}
+    players = {player.name: player for player in plan.players}
+    spec = bench.spec
+    for row in games:
+        if row.status != "no_answer":
+            continue
+        sample = table.samples[row.sample]
+        asked, prompt = tasks[sample.task, sample.language], table.rows[row.sample].prompt
+        if isinstance(row, GameRow):
+            names = [row.game.model_a, row.game.model_b]
+            empty: Duel | Single = Duel(prompt, "", "", sample.language, sample.reference)
+        else:
+            names, empty = [row.model], Single(prompt, "", sample.language, sample.reference)
+        shown = judge_shown(spec, empty, "", bench.player.format(spec.format))
+        parts = [shown] if isinstance(shown, str) else [message.content for message in shown]
+        tally.count(parts, spec.verdict.kind == "logprob", bench.sampling.max_tokens or 0)
+        tally.read += BYTES_A_TOKEN * sum(plan.sampling(asked, players[name]).max_tokens or 0 for name in names)
 
 
 def _row(number: int, sample: Sample) -> SampleRow:
@@ -138,5 +211,13 @@ def lines(forecast: Forecast) -> Iterator[str]:
         most = "at most " if step.at_most else ""
         about = f", {step.games:,} games ({step.decided:,} decided without the judge)" if step.games is not None else ""
         yield f"{step.stage.ljust(9)} {step.subject} ({step.backend}): {most}{ask:,} to ask, {step.reused:,} reused{about}"
+        if ask:
+            cost = "" if step.cost is None else f": at most {step.cost:,.2f} dollars"
+            yield f"{'':9} at most {step.tokens_in:,} tokens read, {step.tokens_out:,} written{cost}"
+    costs = [step.cost for step in forecast.steps if step.requests > step.reused and step.backend != "replay"]
+    known = [cost for cost in costs if cost is not None]
+    if known:
+        others = f"; steps without a price: {len(costs) - len(known)}" if len(known) < len(costs) else ""
+        yield f"cost      at most {sum(known):,.2f} dollars{others}"
     yield f"loads     {len(forecast.loads)}: {', '.join(forecast.loads)}" if forecast.loads else "loads     none"
     yield "nothing was asked, nothing was written"

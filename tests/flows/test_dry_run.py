@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evalharness.catalog import shipped
 from evalharness.cli.main import main
 from evalharness.flows.dry_run import Step, dry_run
 from evalharness.plan import Ask
@@ -52,7 +54,7 @@ def test_before_anything_is_asked_it_says_what_the_run_then_asks(home: Path) -> 
     said = dry_run(asking(), RESULTS)
     assert files(home) == before and not RESULTS.exists()
     assert (said.prompts, said.languages, said.samples, said.models) == (2, 2, 4, ("tiny", "hot"))
-    assert said.steps == (
+    assert tuple(replace(step, tokens_in=0, tokens_out=0) for step in said.steps) == (
         Step("generate", "tiny, hot", "hf", 8, 0),
         Step("judge", "pairwise-logprob/tiny", "hf", 8, 0, at_most=True, games=8, decided=0),
     )
@@ -111,4 +113,34 @@ def test_the_flag_prints_lines_or_one_document(home: Path, capsys: pytest.Captur
         main(["generate", *words, "--json"])
     document = json.loads(capsys.readouterr().out)
     assert [step["stage"] for step in document["steps"]] == ["generate"] and document["steps"][0]["requests"] == 2
+    assert not RESULTS.exists()
+
+
+def test_tokens_and_money_are_the_most_there_can_be(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    price = {"input": 3.0, "output": 6.0}
+    api = {"backend": "openai", "base_url": "http://localhost:9/v1"}
+    models = {"paid": {**api, "path": "p", "price": price}, "unpriced": {**api, "path": "u"}}
+    (home / "evalharness.yaml").write_text(json.dumps({"models": models}), encoding="utf-8")
+    asked = asking(
+        models=("unpriced", "paid"), judges=("arena-hard",), judge_model="paid", tasks=(f"{MINI}[ja]",), limit=1
+    )
+    said = dry_run(asked, RESULTS)
+    rows = [
+        json.loads(line) for line in (shipped("tasks") / MINI / "ja.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    sizes = {len(row["prompt"].encode()) for row in rows}
+    one, other, judged = said.steps
+    assert 3 * one.tokens_in - 26 <= max(sizes) and 3 * one.tokens_in - 24 >= min(sizes)
+    assert (one.tokens_out, one.cost) == (4, None)
+    assert other.cost == pytest.approx((other.tokens_in * 3 + 4 * 6) / 1e6)
+    assert judged.tokens_out == 2 * 4096, "both orders, as long as the judge may write"
+    longer = dry_run(replace(asked, gen={"max_tokens": 104}), RESULTS).steps[2]
+    assert longer.tokens_in - judged.tokens_in == 2 * 2 * 100, "both answers of both games at their longest"
+    assert judged.cost == pytest.approx((judged.tokens_in * 3 + judged.tokens_out * 6) / 1e6)
+    words = ["estimate", "-m", "unpriced,paid", "-t", f"{MINI}[ja]", "--limit", "1", "--gen", "max_tokens=4"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--judge", "arena-hard", "--judge-model", "paid"])
+    assert ended.value.code == 0
+    whole = (other.cost or 0) + (judged.cost or 0)
+    assert f"cost      at most {whole:,.2f} dollars; steps without a price: 1" in capsys.readouterr().out
     assert not RESULTS.exists()
