@@ -23,7 +23,7 @@ from typing import Any
 LOCK = threading.Lock()
 LOG: list[dict[str, Any]] = []
 ASKED: Counter[tuple[str, str]] = Counter()
-STATE = {"in_flight": 0, "most": 0}
+STATE = {"in_flight": 0, "most": 0, "resets": 0}
 TAUGHT: set[str] = set()
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10, "prompt_tokens_details": {"cached_tokens": 4}}
 
@@ -323,6 +323,7 @@ class Handler(BaseHTTPRequestHandler):
                     "port": self.client_address[1],
                 }
             )
+            began = STATE["resets"]
             STATE["in_flight"] += 1
             STATE["most"] = max(STATE["most"], STATE["in_flight"])
         try:
@@ -331,7 +332,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         finally:
             with LOCK:
-                STATE["in_flight"] -= 1
+                STATE["in_flight"] -= began == STATE["resets"]  # one that stalls outlives the test that asked it
 
     def _control(self, body: dict[str, Any]) -> None:
         with LOCK:
@@ -339,7 +340,8 @@ class Handler(BaseHTTPRequestHandler):
                 LOG.clear()
                 ASKED.clear()
                 TAUGHT.clear()
-                STATE["most"] = 0
+                STATE["in_flight"] = STATE["most"] = 0
+                STATE["resets"] += 1
             TAUGHT.update(body.get("models", ()))
         self.send(200, {})
 
