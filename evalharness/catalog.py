@@ -148,12 +148,11 @@ class Catalog:
         """Return ``task`` with its languages looked up, where they are its data set's configurations: those ``named``, or all."""
         if task.languages_from is None:
             return task
-        if not named and self._configurations is None:
+        if named:
+            return task.reading(named)
+        if self._configurations is None:
             raise UsageError(f"task {task.task}: its languages are its data set's; name some, as {task.task}[de,fr]")
-        found = named or (
-            self._configurations(task.dataset.path, task.dataset.revision) if self._configurations else ()
-        )
-        return task.reading(found)
+        return task.reading(self._configurations(task.dataset.path, task.dataset.revision))
 
     @cached_property
     def models(self) -> dict[str, ModelSpec]:

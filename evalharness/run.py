@@ -112,8 +112,7 @@ def _budget(plan: Plan, max_cost: float | None) -> Budget | None:
     """Return what may be spent on ``plan``; a UsageError where a paid model has no price."""
     if max_cost is None:
         return None
-    paid = frozenset(name for name in {p.engine.backend for p in plan.everyone} if BACKENDS[name].paid)
-    return budget(max_cost, plan.everyone, paid)
+    return budget(max_cost, [player for player in plan.everyone if BACKENDS[player.engine.backend].paid])
 
 
 def _run(

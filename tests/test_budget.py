@@ -50,13 +50,16 @@ class Home:
         self.folder = folder
         entry: dict[str, Any] = {"backend": "openai", "base_url": url, "engine": {"concurrency": 2}}
         models = {name: {**entry, "path": name, "price": PRICE} for name in ("good", "other", "judge")}
+        models["odd"] = {**models["good"], "path": "odd-usage"}
         models["unpriced"] = {**entry, "path": "good"}
         (folder / "evalharness.yaml").write_text(json.dumps({"models": models}), encoding="utf-8")
 
     def do(self, *words: str) -> tuple[int, str]:
         """Run the command; return its exit code and what it said on stderr."""
         command = [sys.executable, "-m", "evalharness", *words]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, env=os.environ)
+        done = subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, check=False, env=os.environ, timeout=60
+        )
         return done.returncode, done.stderr
 
     def run(self, *words: str, models: str = "good,other") -> tuple[int, str]:
@@ -99,6 +102,19 @@ def test_a_paid_model_without_a_price_is_refused_before_anything_is_asked(home: 
     assert code == 2
     assert "model 'unpriced': --max-cost needs its price; add `price: {input: …, output: …}`" in said
     assert api_server.log() == []
+
+
+def test_a_server_that_reports_no_usage_ends_the_run_and_what_it_answered_is_kept(
+    home: Home, api_server: ApiServer
+) -> None:
+    code, said = home.run("--max-cost", "1", models="odd,good")
+    assert code == 2
+    assert "odd-usage: the server does not say how many tokens an answer took" in said
+    asked = len(api_server.log("odd-usage"))
+    assert 1 <= asked <= 4
+    assert home.run(models="odd,good")[0] == 0, "without the limit it goes on"
+    whole = len(api_server.log("odd-usage"))
+    assert 8 <= whole < 8 + asked, "what was answered before the error is not asked again"
 
 
 def test_a_price_below_zero_is_an_error_of_its_line(home: Home) -> None:

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import regex
 
+from evalharness.catalog import Catalog
 from evalharness.data import LOCAL, Source, load
+from evalharness.errors import UsageError
 from evalharness.languages import is_language, name
 from evalharness.prompts import Duel, Single, chosen, dataset_name, judge_shown, matching, question, samples, shown
 from evalharness.specs.judge import JudgeSpec, load_judge
@@ -134,6 +136,16 @@ def test_the_languages_of_v21_are_the_configurations_of_its_data_set() -> None:
     assert task("m-arenahard-v2.1").codes == ("de", "sw", "zh-Hant")
     assert task("m-arenahard-v2.1").languages[-1].config == "zh_Hant"
     assert task("m-arenahard-v2.1").task != task("m-arenahard-v2.0").task
+
+
+def test_languages_that_are_configurations_are_looked_up_where_somebody_can() -> None:
+    asked: list[str] = []
+    catalog = Catalog((), lambda path, revision: asked.append(path) or ["de", "pt_BR"])
+    assert [part.codes for part in catalog.select("m-arenahard-v2.1")] == [("de", "pt-BR")]
+    assert asked == ["CohereLabs/m-ArenaHard-v2.1"]
+    assert Catalog().select("m-arenahard-v2.1[sw]")[0].codes == ("sw",)
+    with pytest.raises(UsageError, match=r"name some, as m-arenahard-v2\.1\[de,fr\]"):
+        Catalog().select("m-arenahard-v2.1")
 
 
 def test_native_prompts_share_nothing_between_languages_and_translated_ones_their_ids(tmp_path: Path) -> None:

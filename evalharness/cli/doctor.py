@@ -35,8 +35,8 @@ def doctor_command(
 ) -> int:  # fmt: skip
     """Look at what a run rests on: packages, graphics cards, disk, locks, data sets, models, endpoints and keys.
 
-    A line each, with the mend where something is wrong; no key is printed, no weights are loaded. Exit code 0 if nothing
-    fails, 6 if an endpoint does, else 2.
+    A line each, with the mend where something is wrong. No key is printed, no weights are loaded (those of --models that
+    are not there are fetched, as a run would). Exit code 0 if nothing fails, 6 if an endpoint does, else 2.
 
     \b
     Examples:

@@ -143,8 +143,8 @@ def run_command(**words: Any) -> int:
 def estimate_command(**words: Any) -> int:
     """Say what a run would come to: requests, games, loads, tokens and, by the entries' `price`, money. Asks nobody.
 
-    Tokens read are estimated from bytes (three a token), tokens written are the limits, so both are the most there can be;
-    second attempts and what is asked again after a fault come on top.
+    Tokens read are estimated from bytes (three a token, chat templates left out), tokens written are the limits; second
+    attempts and what is asked again after a fault come on top.
 
     \b
     Example:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalharness.data.hub import network_errors, offline
+from evalharness.data.hub import network_errors, offline, quieten
 from evalharness.data.mirror import mirrored
 from evalharness.errors import DataError
 from evalharness.text import clean_text
@@ -30,10 +30,10 @@ def _on_the_hub(path: str, revision: str | None) -> list[str]:
     import datasets  # noqa: PLC0415
     from datasets.exceptions import DatasetNotFoundError  # noqa: PLC0415
 
-    known_errors = network_errors()
+    quieten()
     try:
         return sorted(datasets.get_dataset_config_names(path, revision=revision))
-    except (*known_errors, ValueError, DatasetNotFoundError) as error:
+    except (*network_errors(), ValueError, DatasetNotFoundError) as error:
         why = next(iter(clean_text(str(error)).splitlines()), "not found")
         raise DataError(
             f"the languages of data set {path} are its configurations, which cannot be read from the hub: {why[:200]}; "

@@ -28,14 +28,14 @@ def from_hub(source: Source, locked_revision: str | None) -> tuple[list[Row], st
     import huggingface_hub  # noqa: PLC0415
     from datasets.exceptions import DatasetNotFoundError  # noqa: PLC0415
 
-    known_errors = network_errors()
+    quieten()
     datasets.disable_progress_bars()
     revision = source.revision or locked_revision
     try:
         if revision is None and not offline():
             revision = huggingface_hub.HfApi().dataset_info(source.path).sha
         loaded = datasets.load_dataset(source.path, source.name, split=source.split, revision=revision)
-    except (*known_errors, ValueError, DatasetNotFoundError) as error:
+    except (*network_errors(), ValueError, DatasetNotFoundError) as error:
         raise DataError(_not_found(source, clean_text(str(error)))) from None
     return [clean_row(dict(row)) for row in loaded], revision
 
@@ -119,9 +119,13 @@ def network_errors() -> tuple[type[Exception], ...]:
     """Return the errors of the hub's library: they carry the base classes of whichever HTTP library it was built on."""
     from huggingface_hub import errors  # noqa: PLC0415
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     kinds = errors.HfHubHTTPError.__mro__
     return (OSError, *(kind for kind in kinds if issubclass(kind, Exception) and kind is not Exception))
+
+
+def quieten() -> None:
+    """Keep the hub's library from logging what is an error of ours, or none."""
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
 
 def offline() -> bool:

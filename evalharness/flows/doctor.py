@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from evalharness.backends import opened
+from evalharness.backends import BACKENDS, opened
 from evalharness.backends.models import cache_folder
 from evalharness.catalog import Catalog
 from evalharness.data import local_rows
@@ -25,7 +25,8 @@ def doctor(
 ) -> Iterator[Check]:
     """Yield a check for everything a run of ``models`` on ``tasks`` into ``root`` rests on, as it is looked at.
 
-    No weights are loaded. With ``ask`` each endpoint is asked twice for one token, which may cost a fraction of a cent.
+    No weights are loaded; those that are not there are fetched, as a run would. With ``ask`` each endpoint is asked twice
+    for one token, which may cost a fraction of a cent.
     """
     yield from machine(root, cache_folder())
     catalog = Catalog(specs, configurations)
@@ -76,7 +77,7 @@ def _model(catalog: Catalog, name: str, ask: bool) -> Iterator[Check]:
             continue
         size = f", {spec.size_b or engine.size_b:g} billion parameters" if spec.size_b or engine.size_b else ""
         yield Check("model", spec.name, "ok", f"{engine.backend}: {engine.path}{size}")
-        if engine.backend == "openai" and ask:
+        if BACKENDS[engine.backend].paid and ask:
             yield from _endpoint(spec.name, engine)
 
 

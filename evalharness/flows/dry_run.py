@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from math import ceil
 from pathlib import Path
 
@@ -24,11 +25,10 @@ from evalharness.stages.load import load_samples
 from evalharness.stages.review import review
 from evalharness.stages.stream import Stop
 from evalharness.store import GameRow, Journal, ReviewRow, SampleRow
-from evalharness.types import Event, Request, Result, Sample
+from evalharness.types import Event, Message, Request, Result, Sample
 
 # Of our prompts in 23 languages Gemma 3's tokenizer makes tokens of 3.0 (Czech), 4.1 (English) to 8.6 bytes (Hindi).
 BYTES_A_TOKEN = 3
-WRAPPING = 24  # bytes that stand for the tokens a chat template puts around a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class Step:
     """One stage before one engine: ``requests`` in all, of which ``reused`` are answered in the journal.
 
     ``at_most`` says that games are among them whose completions are not there yet: those that a candidate fails, and
-    those with equal answers, will be fewer. For a judge ``games`` counts all its games (or the
-    single answers it scores), ``decided`` those that need no judge.
+    those with equal answers, will be fewer. For a judge ``games`` counts all its games (or the single answers it scores),
+    ``decided`` those that need no judge.
 
-    ``tokens_in`` and ``tokens_out`` are the most that what is to be asked may read (estimated from its bytes) and write
-    (its limits), ``cost`` the US dollars they come to by the entry's price, ``None`` where the model has none.
+    ``tokens_in`` is an estimate, from bytes and without what a chat template adds, of what the model would read;
+    ``tokens_out`` the most it may write. ``cost`` is what both come to in US dollars, ``None`` where the entry has no price.
     """
 
     stage: str
@@ -76,7 +76,7 @@ class Forecast:
 
 @dataclass
 class _Tally:
-    """A backend that answers nothing, and counts what it is asked: bytes of prompts with what wraps them, tokens at most."""
+    """A backend that answers nothing, and counts what it is asked: bytes to ``read``, tokens that may be ``written``."""
 
     capabilities: frozenset[str] = frozenset()
     window: int = 1
@@ -85,14 +85,14 @@ class _Tally:
 
     def submit(self, requests: Iterable[Request]) -> Iterator[Result]:
         for request in requests:
-            parts = [message.content for message in request.messages or ()] or [request.text or ""]
-            self.count(parts, request.kind != "generate", request.sampling.max_tokens or 0)
+            prompt = request.messages if request.text is None else request.text
+            self.count(_bytes(prompt or ""), (request.sampling.max_tokens or 0) if request.kind == "generate" else 1)
         return iter(())
 
-    def count(self, parts: Iterable[str], labels: bool, most: int) -> None:
-        """Add one request: the texts that are sent, and whether the answer is one label or ``most`` tokens."""
-        self.read += sum(len(part.encode("utf-8", "replace")) + WRAPPING for part in parts)
-        self.written += 1 if labels else most
+    def count(self, read: int, written: int) -> None:
+        """Add one request."""
+        self.read += read
+        self.written += written
 
     def taken(self) -> tuple[int, int]:
         """Return the tokens read and written since this was asked last."""
@@ -179,21 +179,30 @@ def _count_later(plan: Plan, bench: Bench, table: Table, games: list[GameRow | R
     """Count the games whose answers are not there yet, each answer as long as it may be."""
     tasks = {(task.task, language.code): task for task, language in plan.languages()}
     players = {player.name: player for player in plan.players}
-    spec = bench.spec
+    written = 1 if bench.spec.verdict.kind == "logprob" else bench.sampling.max_tokens or 0
+    around = cache(lambda number: _bytes(_without_answers(bench, table, number)))
     for row in games:
         if row.status != "no_answer":
             continue
         sample = table.samples[row.sample]
-        asked, prompt = tasks[sample.task, sample.language], table.rows[row.sample].prompt
-        if isinstance(row, GameRow):
-            names = [row.game.model_a, row.game.model_b]
-            empty: Duel | Single = Duel(prompt, "", "", sample.language, sample.reference)
-        else:
-            names, empty = [row.model], Single(prompt, "", sample.language, sample.reference)
-        shown = judge_shown(spec, empty, "", bench.player.format(spec.format))
-        parts = [shown] if isinstance(shown, str) else [message.content for message in shown]
-        tally.count(parts, spec.verdict.kind == "logprob", bench.sampling.max_tokens or 0)
-        tally.read += BYTES_A_TOKEN * sum(plan.sampling(asked, players[name]).max_tokens or 0 for name in names)
+        task = tasks[sample.task, sample.language]
+        names = [row.game.model_a, row.game.model_b] if isinstance(row, GameRow) else [row.model]
+        answers = sum(plan.sampling(task, players[name]).max_tokens or 0 for name in names)
+        tally.count(around(row.sample) + BYTES_A_TOKEN * answers, written)
+
+
+def _without_answers(bench: Bench, table: Table, number: int) -> tuple[Message, ...] | str:
+    """Return what the judge reads of a sample besides the answers."""
+    sample, prompt = table.samples[number], table.rows[number].prompt
+    asked: Duel | Single = Duel(prompt, "", "", sample.language, sample.reference)
+    if bench.spec.compare == "single":
+        asked = Single(prompt, "", sample.language, sample.reference)
+    return judge_shown(bench.spec, asked, "", bench.player.format(bench.spec.format))
+
+
+def _bytes(prompt: tuple[Message, ...] | str) -> int:
+    texts = [prompt] if isinstance(prompt, str) else [message.content for message in prompt]
+    return sum(len(text.encode("utf-8", "replace")) for text in texts)
 
 
 def _row(number: int, sample: Sample) -> SampleRow:
@@ -212,12 +221,12 @@ def lines(forecast: Forecast) -> Iterator[str]:
         about = f", {step.games:,} games ({step.decided:,} decided without the judge)" if step.games is not None else ""
         yield f"{step.stage.ljust(9)} {step.subject} ({step.backend}): {most}{ask:,} to ask, {step.reused:,} reused{about}"
         if ask:
-            cost = "" if step.cost is None else f": at most {step.cost:,.2f} dollars"
-            yield f"{'':9} at most {step.tokens_in:,} tokens read, {step.tokens_out:,} written{cost}"
+            cost = "" if step.cost is None else f": about {step.cost:,.2f} dollars"
+            yield f"{'':9} about {step.tokens_in:,} tokens read, at most {step.tokens_out:,} written{cost}"
     costs = [step.cost for step in forecast.steps if step.requests > step.reused and step.backend != "replay"]
     known = [cost for cost in costs if cost is not None]
     if known:
         others = f"; steps without a price: {len(costs) - len(known)}" if len(known) < len(costs) else ""
-        yield f"cost      at most {sum(known):,.2f} dollars{others}"
+        yield f"cost      about {sum(known):,.2f} dollars{others}"
     yield f"loads     {len(forecast.loads)}: {', '.join(forecast.loads)}" if forecast.loads else "loads     none"
     yield "nothing was asked, nothing was written"

@@ -24,14 +24,8 @@ from evalharness.text import terminal_safe
 State = Literal["ok", "warn", "fail", "unknown"]
 
 CORE = ("openai", "datasets", "pandas", "pyarrow", "jinja2")
-ENGINES = {
-    "torch": "hf",
-    "transformers": "hf",
-    "peft": "hf",
-    "vllm": "vllm",
-    "ray": "ray",
-}  # and the extra that brings it
-LEAST_FREE = 2 << 30  # bytes: a journal of a million answers of 1.5 kB
+ENGINES = {"torch": "hf", "transformers": "hf", "peft": "hf", "vllm": "vllm", "ray": "ray"}  # and what brings them
+LEAST_FREE = 2 << 30  # bytes
 SECONDS = 90.0
 
 _TORCH = """
@@ -40,7 +34,14 @@ cuda = torch.cuda.is_available()
 free = [torch.cuda.mem_get_info(n) for n in range(torch.cuda.device_count())] if cuda else []
 print(json.dumps({"build": torch.version.cuda, "cuda": cuda, "free": free}))
 """
-_LOCK = "import fcntl, sys; fcntl.flock(open(sys.argv[1], 'a'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+_LOCK = """
+import fcntl, sys
+try:
+    fcntl.flock(open(sys.argv[1], "a"), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    print("free")
+except BlockingIOError:
+    print("held")
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,8 @@ class Check:
 def machine(root: Path, cache: Path) -> Iterator[Check]:
     """Yield what there is to say of the machine, of the results folder ``root`` and of the folder ``cache``."""
     yield Check("machine", "python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    yield Check(
-        "machine", "processors", "ok", str(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count())
-    )
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    yield Check("machine", "processors", "ok", str(cores))
     yield from packages()
     yield from graphics()
     yield from _disk(root, cache)
@@ -135,9 +135,9 @@ def graphics() -> Iterator[Check]:
 def _cards() -> list[str]:
     if shutil.which("nvidia-smi") is None:
         return []
-    asked = "--query-gpu=name,memory.total,driver_version"
-    said = _answer(["nvidia-smi", asked, "--format=csv,noheader"])
-    return [line.replace(", ", ", driver ", 2).replace(", driver ", ", ", 1) for line in (said or "").splitlines()]
+    said = _answer(["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"])
+    rows = [line.rpartition(", ") for line in (said or "").splitlines()]
+    return [f"{card}, driver {driver}" for card, _, driver in rows]
 
 
 def _answer(command: list[str]) -> str | None:
@@ -157,7 +157,7 @@ def _disk(root: Path, cache: Path) -> Iterator[Check]:
             continue
         free = shutil.disk_usage(place).free
         state: State = "ok" if free >= LEAST_FREE else "warn"
-        mend = "" if state == "ok" else "a journal takes about 2 GB for a million answers; free some space"
+        mend = "" if state == "ok" else "a million answers of 1,500 characters take about 2 GB; free some space"
         yield Check("disk", name, state, f"{free / 2**30:.1f} GiB free at {place}", mend)
 
 
@@ -182,16 +182,24 @@ def _locks(root: Path) -> Iterator[Check]:
         return
     with tempfile.TemporaryDirectory(dir=place, prefix=".evalharness-doctor-") as folder:
         file = Path(folder, "lock")
-        with open(file, "a", encoding="utf-8") as held:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                kept = _answer([sys.executable, "-c", _LOCK, str(file)]) is None
-                found = "a second process is kept out" if kept else "a second process is not kept out"
-            except OSError as error:
-                kept, found = False, f"no lock can be had: {error.strerror}"
-        mend = "" if kept else "two runs there would harm each other; choose a folder on a local disk"
-        yield Check("disk", "file locks", "ok" if kept else "fail", found, mend)
+        yield _lock(file)
         yield _sqlite(Path(folder), on_network(place))
+
+
+def _lock(file: Path) -> Check:
+    """Hold a lock on ``file``, and see whether a second process gets it too."""
+    mend = "two runs there would harm each other; choose a folder on a local disk"
+    with open(file, "a", encoding="utf-8") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return Check("disk", "file locks", "fail", f"no lock can be had: {error.strerror}", mend)
+        second = _answer([sys.executable, "-c", _LOCK, str(file)])
+    if second is None:
+        return Check("disk", "file locks", "unknown", "a second process could not be started")
+    if second == "free":
+        return Check("disk", "file locks", "fail", "a second process is not kept out", mend)
+    return Check("disk", "file locks", "ok", "a second process is kept out")
 
 
 def _sqlite(folder: Path, network: bool) -> Check:

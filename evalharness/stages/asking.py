@@ -11,7 +11,7 @@ from evalharness.stages.engines import Engines
 from evalharness.stages.schedule import Need, schedule
 from evalharness.stages.stream import Stop, drain
 from evalharness.store import Journal
-from evalharness.types import Engine, Event, Listener, Request
+from evalharness.types import Engine, Event, Listener, Request, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,13 @@ class Desk:
     listen: Listener
     stop: Stop
     budget: Budget | None = None
+
+    def pay(self, engine: Engine, result: Result) -> None:
+        """Take what ``result`` cost out of the budget; where that is spent, nothing new is asked."""
+        if self.budget is not None:
+            self.budget.take(engine, result)
+            if self.budget.reached:
+                self.stop.set()
 
     def check(self, missing: int) -> None:
         """Raise BudgetReached or Interrupted where nothing more may be asked, of which ``missing`` requests are left.
@@ -64,10 +71,7 @@ def ask(
         if result.id in answered:  # its batch was run whole again; the stored answer stays
             continue
         desk.journal.put(result)
-        if desk.budget is not None:
-            desk.budget.take(engine, result)
-            if desk.budget.reached:
-                desk.stop.set()
+        desk.pay(engine, result)
         done += 1
         tokens += result.tokens_out or 0
         errors += result.error is not None

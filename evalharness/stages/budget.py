@@ -43,15 +43,13 @@ class Budget:
         self.spent += (result.tokens_in * price.input + result.tokens_out * price.output) / _MILLION
 
 
-def budget(limit: float, players: Iterable[Player], paid: frozenset[str]) -> Budget:
-    """Return the budget of a run of ``players`` (contestants and judges); ``paid`` names the backends that take money.
+def budget(limit: float, paid: Iterable[Player]) -> Budget:
+    """Return the budget of a run; ``paid`` are its contestants and judges whose answers may cost money.
 
-    Raises UsageError for a model of theirs without a price: unknown is not free.
+    Raises UsageError for one without a price: unknown is not free.
     """
     prices: dict[tuple[Any, ...], PriceSpec] = {}
-    for player in players:
-        if player.engine.backend not in paid:
-            continue
+    for player in paid:
         if player.spec.price is None:
             raise UsageError(
                 f"model '{player.name}': --max-cost needs its price; add `price: {{input: …, output: …}}` (US dollars a "

@@ -13,19 +13,6 @@ from evalharness.stats.axes import Integers
 from evalharness.stats.games import Flags, Floats, Games
 from evalharness.stats.matches import DISAGREED, LOST, NO_MATCH, TIED, WON
 
-COUNTS = (
-    "wins",
-    "losses",
-    "ties",
-    "prompt_wins",
-    "prompt_losses",
-    "prompt_ties",
-    "inconsistent",
-    "n_games",
-    "n_unparsed",
-    "n_unpaired",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Cells:
@@ -139,7 +126,7 @@ def pair_games(games: Games) -> Integers:
 
 
 def counts(games: Games) -> dict[str, Integers]:
-    """Return the counts of ``COUNTS`` per language and model, each from the model's own view: [L, M] each."""
+    """Return the counts of a Rating, by name, per language and model, each from the model's own view: [L, M] each."""
     sign = np.sign(np.where(games.rated, games.score, np.nan) - 0.5)
     both_views: dict[str, tuple[Flags, Flags]] = {
         "wins": (sign > 0, sign < 0),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from evalharness.flows import machine
 from tests.conftest import ApiServer
 
 KEY = "canary-key-0123456789abcdef"
@@ -99,10 +100,29 @@ def test_a_network_file_system_is_told(tmp_path: Path) -> None:
     assert checks["disk", "journal"]["state"] == "warn"
 
 
+def test_a_lock_that_keeps_nobody_out_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.fcntl, "flock", lambda *_: None)  # as on a network file system that ignores locks
+    assert machine._lock(tmp_path / "lock").state == "fail"
+    monkeypatch.setattr(machine.sys, "executable", str(tmp_path / "nothing"))
+    assert machine._lock(tmp_path / "lock").state == "unknown"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads a folder that Linux has")
 def test_a_results_folder_that_cannot_be_written_fails(tmp_path: Path) -> None:
     code, checks, _ = doctor(tmp_path, "--results", "/proc/results")
     assert (code, checks["disk", "results"]["state"]) == (2, "fail")
+
+
+def test_a_card_that_torch_does_not_reach_fails(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 81559 MiB, 570.86.15'\n", encoding="utf-8")
+    program.chmod(0o755)
+    hidden = {"PATH": f"{program.parent}:{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": ""}
+    code, checks, _ = doctor(tmp_path, **hidden)
+    assert checks["graphics", "card 0"]["found"] == "NVIDIA H100 80GB HBM3, 81559 MiB, driver 570.86.15"
+    torch = checks["graphics", "torch"]
+    assert (code, torch["state"]) == (2, "fail") and "reaches no card" in torch["found"]
 
 
 def test_people_read_a_line_a_check(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_the_flag_prints_lines_or_one_document(home: Path, capsys: pytest.Captur
     assert not RESULTS.exists()
 
 
-def test_tokens_and_money_are_the_most_there_can_be(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tokens_and_money_are_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     price = {"input": 3.0, "output": 6.0}
     api = {"backend": "openai", "base_url": "http://localhost:9/v1"}
     models = {"paid": {**api, "path": "p", "price": price}, "unpriced": {**api, "path": "u"}}
@@ -130,7 +130,7 @@ def test_tokens_and_money_are_the_most_there_can_be(home: Path, capsys: pytest.C
     ]
     sizes = {len(row["prompt"].encode()) for row in rows}
     one, other, judged = said.steps
-    assert 3 * one.tokens_in - 26 <= max(sizes) and 3 * one.tokens_in - 24 >= min(sizes)
+    assert one.tokens_in in {-(-size // 3) for size in sizes}
     assert (one.tokens_out, one.cost) == (4, None)
     assert other.cost == pytest.approx((other.tokens_in * 3 + 4 * 6) / 1e6)
     assert judged.tokens_out == 2 * 4096, "both orders, as long as the judge may write"
@@ -142,5 +142,5 @@ def test_tokens_and_money_are_the_most_there_can_be(home: Path, capsys: pytest.C
         main([*words, "--judge", "arena-hard", "--judge-model", "paid"])
     assert ended.value.code == 0
     whole = (other.cost or 0) + (judged.cost or 0)
-    assert f"cost      at most {whole:,.2f} dollars; steps without a price: 1" in capsys.readouterr().out
+    assert f"cost      about {whole:,.2f} dollars; steps without a price: 1" in capsys.readouterr().out
     assert not RESULTS.exists()

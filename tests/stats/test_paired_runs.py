@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 
 from evalharness import battles
 from evalharness.stats.paired import PairedTest
@@ -70,6 +71,20 @@ def test_translations_are_one_prompt_and_languages_weigh_the_same() -> None:
         for lang in ("de", "fr")
     ]
     assert both.difference == pytest.approx(mean(part.difference for part in parts))
+
+
+@pytest.mark.parametrize("languages", [("de",), ("de", "fr", "it")])
+def test_the_error_is_that_of_clustered_least_squares_on_a_constant(languages: tuple[str, ...]) -> None:
+    one, two = drawn(12, 25, languages), drawn(13, 25, languages)
+    rng = random.Random(14)
+    for key in rng.sample(sorted(one), 10 * len(languages) // 3):  # prompts with fewer translations than others
+        del one[key]
+    rows = [(key, (two[key] or 0.0) - (one[key] or 0.0)) for key in one]
+    prompts = pd.factorize(pd.Series([prompt for (prompt, _), _ in rows]))[0]
+    fit = sm.OLS([d for _, d in rows], [1.0] * len(rows)).fit(cov_type="cluster", cov_kwds={"groups": prompts})
+    found = difference(games(one), games(two), average="micro")
+    assert found.difference == pytest.approx(fit.params[0])
+    assert found.error == pytest.approx(fit.bse[0]), "both with G/(G-1)"
 
 
 def test_only_shared_prompts_count_and_the_rates_are_those_of_rank() -> None:
