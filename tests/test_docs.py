@@ -79,6 +79,7 @@ def test_the_commands_of_a_page_run(page: Path, tmp_path: Path, tiny_model: Path
                 "PATH": path,
                 "EVALHARNESS_GEN": "max_tokens=4",
                 "EVALHARNESS_CONFIG": str(home),
+                "EVALHARNESS_SECRET": "pages",  # of the fences a judge reads: a small model's answer hangs on them
             },  # the commands, not long answers
             capture_output=True,
             text=True,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -245,6 +245,7 @@ def test_games_between_others_leave_what_is_measured_by_the_baseline(seed: int) 
 
 
 @settings(max_examples=15, deadline=None)
+@example(270, 24)  # sums in another order: the last digit of a correlation differs
 @given(st.integers(0, 500), st.integers(0, 35))
 def test_a_null_touches_only_the_pairs_of_its_model(seed: int, row: int) -> None:
     frame = games(seed, languages="d")
@@ -253,7 +254,8 @@ def test_a_null_touches_only_the_pairs_of_its_model(seed: int, row: int) -> None
     here, there = (rank(each, rounds=20, baseline="base").pairs for each in (frame, nulled))
     for one, other in zip(here, there, strict=True):
         if name not in (one.model_a, one.model_b):
-            assert replace(one, p_adjusted=None) == replace(other, p_adjusted=None)
+            close(replace(one, p_adjusted=None), replace(other, p_adjusted=None))
+            assert (one.n_prompts, one.interval, one.reason) == (other.n_prompts, other.interval, other.reason)
 
 
 def test_all_ranks_lie_in_the_table_and_sizes_are_ranked_among_themselves() -> None:
