@@ -5,10 +5,10 @@ TORCH_INDEX ?=
 LIMIT ?= 4
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints-cpu.txt \
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
        $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: run test test-engines check bench clean
+.PHONY: run test test-engines check bench lock clean
 
 run: .venv/run.stamp  ## two models compared by a judge in 23 languages, on this machine
 	$(BIN)/evalharness run --models gemma-3-270m,gemma-3-270m-sampled --task m-arenahard-mini --limit $(LIMIT)
@@ -31,6 +31,11 @@ bench: .venv/dev.stamp  ## the benchmarks; docs/benchmarks.md says what they mea
 	$(BIN)/python benchmarks/stats.py
 	$(BIN)/python benchmarks/coverage.py
 
+lock: .venv/dev.stamp  ## constraints.txt anew, at the newest releases; run the tests before you commit it
+	$(BIN)/python -m pip install --quiet --upgrade --upgrade-strategy eager $$(grep ^torch== constraints.txt) -e '.[hf,demo]' --group dev
+	{ sed '/^[^#]/d' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
+	mv constraints.new constraints.txt
+
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 
@@ -38,12 +43,12 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 
-.venv/run.stamp: .venv/bin/python pyproject.toml constraints-cpu.txt
+.venv/run.stamp: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) torch
 	$(PIP) -e '.[hf,demo]'
 	touch $@
 
-.venv/check.stamp: .venv/bin/python pyproject.toml constraints-cpu.txt
+.venv/check.stamp: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) -e . --group check
 	touch $@
 

@@ -22,6 +22,7 @@ MAX_NODES = 200_000
 Path_ = tuple[str | int, ...]
 
 _TEXT_A_VALUE = 64  # characters that count as one value, so that aliases of long texts are bounded too
+_TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 _NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _Loader = getattr(yaml, "CLoader", yaml.Loader)  # libyaml where it was built in; only its event stream is used
@@ -113,6 +114,8 @@ def read(text: str, file: str = "<text>") -> Document:
 
 
 def _syntax(error: yaml.MarkedYAMLError, text: str) -> str:
+    if "nesting depth" in str(error.problem):  # libyaml's own limit, far beyond ours, met while it reads ahead
+        return _TOO_DEEP
     mark, lines = error.problem_mark or error.context_mark, text.splitlines()
     line = lines[mark.line] if mark and mark.line < len(lines) else ""
     tabs = (
@@ -201,7 +204,7 @@ class _Composer:
     def _check_depth(self, depth: int, event: Any) -> None:
         self.deepest = max(self.deepest, depth)
         if depth > MAX_DEPTH:
-            raise self._error(f"is nested deeper than {MAX_DEPTH} levels", event)
+            raise self._error(_TOO_DEEP, event)
 
     def _check_tag(self, event: Any) -> None:
         if event.tag is not None and event.tag != "!":

@@ -30,6 +30,7 @@ class Forward:
         self.device = model.device
         self._pad = pad
         self._accepted = frozenset(inspect.signature(model.forward).parameters)
+        self._cache = "cache" if "cache" in self._accepted else "past_key_values"  # its name before transformers 5.24
         self._window = _window(model.config.get_text_config())
 
     @property
@@ -60,15 +61,14 @@ class Forward:
 
     def _run(self, ids: Any, mask: Any, cache: Any, keep: int, cached: bool) -> Step:
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        optional = {"position_ids": positions, "logits_to_keep": keep}
+        optional = {"position_ids": positions, "logits_to_keep": keep, self._cache: cache}
         out = self.model(
             input_ids=ids,
             attention_mask=mask,
-            past_key_values=cache,
             use_cache=cached or cache is not None,
             **{name: value for name, value in optional.items() if name in self._accepted},
         )
-        return Step(out.logits[:, -keep:], out.past_key_values if cached else None, mask)
+        return Step(out.logits[:, -keep:], getattr(out, self._cache) if cached else None, mask)
 
     def _shared(self, rows: Sequence[Sequence[int]], keep: int, ahead: int) -> int:
         """Return how many tokens at the beginning of all rows are computed once.
