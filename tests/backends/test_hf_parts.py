@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch", reason="pip install 'evalharness[hf]'")
 from evalharness.backends.hf.decode import sample  # noqa: E402
 from evalharness.backends.hf.forward import common  # noqa: E402
 from evalharness.backends.hf.score import Row, passes  # noqa: E402
-from evalharness.backends.hf.tokens import UnanswerableError  # noqa: E402
+from evalharness.backends.tokens import UnanswerableError  # noqa: E402
 
 BOS = 2
 PROBABILITIES = (0.5, 0.3, 0.15, 0.05)
@@ -81,7 +81,7 @@ def test_nothing_to_score_is_refused(codec: Any, continuations: tuple[str, ...])
 def test_every_end_of_text_id_counts(codec: Any, tiny: Path) -> None:
     from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
-    from evalharness.backends.hf.tokens import Codec
+    from evalharness.backends.tokens import Codec
 
     words = Codec(
         AutoTokenizer.from_pretrained(tiny), AutoConfig.from_pretrained(tiny), GenerationConfig(eos_token_id=[7, 9]), ()

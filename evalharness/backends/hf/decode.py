@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from evalharness.backends.hf.forward import Forward
-from evalharness.backends.hf.tokens import Codec
+from evalharness.backends.tokens import Codec, cut
 from evalharness.identity import is_greedy, seed_of
 from evalharness.types import SAMPLING_DEFAULTS, Request, Result, Sampling
 
@@ -107,20 +107,14 @@ def _stops(row: Row) -> bool:
         return False
     reach = max(len(stop.encode("utf-8")) for stop in stops) + STOP_MARGIN
     ending = row.codec.text(row.tokens[-reach:])
-    return any(stop in ending for stop in stops) and _cut(row.codec.text(row.tokens), stops) is not None
-
-
-def _cut(text: str, stops: Sequence[str]) -> int | None:
-    """Return where the first stop string begins in ``text``."""
-    return min((place for stop in stops if (place := text.find(stop)) >= 0), default=None)
+    return any(stop in ending for stop in stops) and cut(row.codec.text(row.tokens), stops) is not None
 
 
 def _result(row: Row) -> Result:
     text = row.codec.text(row.tokens)
-    cut = _cut(text, row.sampling.stop or ())
     return Result(
         row.request.id,
-        text=row.codec.opened(row.request) + (text if cut is None else text[:cut]),
+        text=row.codec.opened(row.request) + text[: cut(text, row.sampling.stop or ())],
         finish=row.finish,
         tokens_in=len(row.prompt),
         tokens_out=len(row.tokens),

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from evalharness.backends.hf.decode import Row, generate
 from evalharness.backends.hf.forward import Forward
 from evalharness.backends.hf.score import score
-from evalharness.backends.hf.tokens import Codec, UnanswerableError
+from evalharness.backends.tokens import Codec, UnanswerableError
 from evalharness.errors import ModelError
 from evalharness.types import SAMPLING_DEFAULTS, Engine, Request, Result
 

@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 
 from evalharness.backends.hf.forward import SHARED_TOKENS, Forward, common
+from evalharness.backends.rows import Pairs, ScoreRow, score_rows
 from evalharness.types import Request, Result
 
 ROW_TOKENS = 4096  # tokens of one forward pass on a CPU
 ROW_TOKENS_GPU = 32768
 LOGITS = 1 << 26  # logits of one forward pass: 256 MiB in float32
 
-Pairs = Sequence[tuple[list[int], list[int]]]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a forward pass: ``ids`` go in, and ``targets`` are read off its last positions.
-
-    With ``each`` the targets are alternatives for the token after ``ids``; without, they are the row's own last tokens.
-    """
-
-    request: int
-    ids: list[int]
-    targets: list[int]
-    each: bool
-
-    @property
-    def keep(self) -> int:
-        """How many positions' logits are needed."""
-        return 1 if self.each else len(self.targets)
-
 
 def score(forward: Forward, asked: Sequence[tuple[Request, Pairs]]) -> list[Result]:
     """Return the log-probabilities of all continuations of every request, in the order given."""
-    rows = [row for number, (_, pairs) in enumerate(asked) for row in _rows(number, pairs)]
+    rows = [row for number, (_, pairs) in enumerate(asked) for row in score_rows(number, pairs)]
     found: list[list[float]] = [[] for _ in rows]
     budget = ROW_TOKENS if forward.device.type == "cpu" else ROW_TOKENS_GPU
     for numbers in passes(rows, budget, forward.vocabulary):
@@ -52,16 +32,7 @@ def score(forward: Forward, asked: Sequence[tuple[Request, Pairs]]) -> list[Resu
     ]
 
 
-def _rows(number: int, pairs: Pairs) -> Iterator[Row]:
-    """Yield one row for all continuations where each is one token, else one row a continuation."""
-    if all(len(continuation) == 1 for _, continuation in pairs):
-        yield Row(number, pairs[0][0], [continuation[0] for _, continuation in pairs], each=True)
-        return
-    for context, continuation in pairs:
-        yield Row(number, context + continuation[:-1], continuation, each=False)
-
-
-def passes(rows: Sequence[Row], budget: int, vocabulary: int) -> Iterator[list[int]]:
+def passes(rows: Sequence[ScoreRow], budget: int, vocabulary: int) -> Iterator[list[int]]:
     """Yield the numbers of the rows of each forward pass, of up to ``budget`` tokens.
 
     Rows that share a beginning with another are run with their like; the others together, by length.
@@ -78,7 +49,7 @@ def passes(rows: Sequence[Row], budget: int, vocabulary: int) -> Iterator[list[i
         yield from _portions(family, rows, budget, vocabulary)
 
 
-def _portions(family: Sequence[int], rows: Sequence[Row], budget: int, vocabulary: int) -> Iterator[list[int]]:
+def _portions(family: Sequence[int], rows: Sequence[ScoreRow], budget: int, vocabulary: int) -> Iterator[list[int]]:
     taken: list[int] = []
     for i in family:
         wanted = [rows[j] for j in (*taken, i)]
@@ -92,7 +63,7 @@ def _portions(family: Sequence[int], rows: Sequence[Row], budget: int, vocabular
         yield taken
 
 
-def _pass(forward: Forward, rows: Sequence[Row]) -> Iterator[list[float]]:
+def _pass(forward: Forward, rows: Sequence[ScoreRow]) -> Iterator[list[float]]:
     """Yield the log-probabilities of every row's targets."""
     keep = max(row.keep for row in rows)
     step = forward.rows([row.ids for row in rows], keep=keep)

@@ -25,13 +25,19 @@ class UnanswerableError(Exception):
 
 
 class Codec:
-    """The tokenizer with what ``rendering`` says about BOS, chat template and context length."""
+    """The tokenizer with what ``rendering`` says about BOS, chat template and context length.
 
-    def __init__(self, tokenizer: Any, config: Any, generation_config: Any, rendering: Rendering) -> None:
+    ``most`` is the context that the engine was loaded with, where it can be smaller than the model's.
+    """
+
+    def __init__(
+        self, tokenizer: Any, config: Any, generation_config: Any, rendering: Rendering, most: int | None = None
+    ) -> None:
         settings = dict(rendering)
         self._tokenizer = tokenizer
         text_config = config.get_text_config()
-        self.context: int | None = settings.get("max_length") or getattr(text_config, "max_position_embeddings", None)
+        context = settings.get("max_length") or getattr(text_config, "max_position_embeddings", None)
+        self.context: int | None = min((size for size in (context, most) if size is not None), default=None)
         self.eos = frozenset(_ids(generation_config, config, text_config, tokenizer))
         self.pad: int = next((i for i in (tokenizer.pad_token_id, *sorted(self.eos)) if i is not None), 0)
         self._own_template: str | None = settings.get("chat_template")
@@ -41,7 +47,7 @@ class Codec:
         self._bos = _bos(tokenizer, text_config.model_type, settings.get("add_bos"))
 
     def prompt(self, request: Request) -> list[int]:
-        """Return the token ids of the request's prompt; raises UnanswerableErrorError without a template or a token."""
+        """Return the token ids of the request's prompt; raises UnanswerableError without a template or a token."""
         ids = self._encode(*self._rendered(request))
         if not ids:
             raise UnanswerableError("the prompt is empty")
@@ -127,6 +133,11 @@ class Codec:
     def _tokens(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
+
+
+def cut(text: str, stops: Sequence[str]) -> int | None:
+    """Return where the first of ``stops`` begins in ``text``, ``None`` if none is there."""
+    return min((place for stop in stops if (place := text.find(stop)) >= 0), default=None)
 
 
 def _ids(*sources: Any) -> list[int]:
