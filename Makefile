@@ -16,8 +16,9 @@ run: .venv/run.stamp  ## two models compared by a judge in 23 languages, on this
 test: .venv/dev.stamp  ## the tests, under 8 minutes on 2 cores
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not engines and not gpu"
 
-test-engines: .venv/dev.stamp  ## the slow tests, on real engines
-	$(BIN)/python -m pytest -m engines
+test-engines: .venv/dev.stamp .venv-engines/stamp  ## the slow tests, on real engines: transformers, vLLM, Ray
+	$(BIN)/python -m pytest -m engines --ignore tests/engines
+	.venv-engines/bin/python -m pytest -m engines tests/engines
 
 check: .venv/check.stamp  ## formatting, lint, types
 	$(BIN)/ruff format --check .
@@ -37,11 +38,18 @@ lock: .venv/dev.stamp  ## constraints.txt anew, at the newest releases; run the 
 	mv constraints.new constraints.txt
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-engines .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+
+.venv-engines/stamp: pyproject.toml tests/engines/requirements.txt
+	$(PYTHON) -m venv .venv-engines
+	.venv-engines/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	.venv-engines/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r tests/engines/requirements.txt -e .
+	touch $@
 
 .venv/run.stamp: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) torch

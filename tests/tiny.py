@@ -74,7 +74,7 @@ def _config(vocabulary: int, tied: bool) -> Any:
     from transformers import LlamaConfig
 
     return LlamaConfig(
-        vocab_size=vocabulary, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        vocab_size=vocabulary, hidden_size=64, head_dim=32, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=2048, bos_token_id=0, eos_token_id=1, pad_token_id=1,
         tie_word_embeddings=tied, initializer_range=0.3,
     )  # fmt: skip

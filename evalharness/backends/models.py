@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from evalharness.backends import weights
+from evalharness.backends import replicas, weights
 from evalharness.backends.wire import frozen
 from evalharness.errors import ModelError, suggestion
 from evalharness.specs.model import ModelSpec
@@ -48,8 +48,9 @@ _SHA = re.compile(r"^[0-9a-f]{40}$")
 class Loader:
     """A library that loads weights from a folder: what it needs, and what an entry may say to it.
 
-    ``needs`` are the packages it needs, ``adapters`` those that adapters need besides. ``settings`` of the load change the output, ``options`` do not, and ``defaults`` are theirs. ``recorded`` are the distributions whose
-    versions are recorded. ``dtype`` is the number format where the entry names none, from (folder, options).
+    ``needs`` are the packages it needs, ``adapters`` those that adapters need besides. ``settings`` of the load change the
+    output, ``options`` do not, and ``defaults`` are theirs. ``recorded`` are the distributions whose versions are
+    recorded. ``dtype`` is the number format where the entry names none, from (folder, options).
     """
 
     backend: str
@@ -168,6 +169,8 @@ def _check_settings(settings: Mapping[str, Any], loader: Loader) -> None:
     known = (*loader.settings, *RENDERING, *loader.options)
     if unknown := next((key for key in settings if key not in known), None):
         raise ModelError(f"unknown setting '{unknown}'; {suggestion(unknown, known)}")
+    if "replicas" in settings:
+        replicas.count(settings["replicas"])
     if (dtype := settings.get("dtype")) is not None and dtype not in DTYPES:
         raise ModelError(f"dtype '{dtype}' is none of {', '.join(DTYPES)}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -33,6 +34,8 @@ GROUP_SECONDS = 1.0
 _ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1"}
 # Threads that wait for each other by spinning make an engine five times slower where something else runs on its cores.
 _UNLESS_SET = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+
+_FIRST_ERROR = re.compile(r"^.*?\b((?:[A-Za-z_]+\.)*[A-Za-z]*(?:Error|Exception): .+)$", re.MULTILINE)
 
 
 class ProcessBackend:
@@ -66,6 +69,7 @@ class ProcessBackend:
         self._environment = environment or {}
         self._log = log
         self._own_log = log is None
+        self._log_start = 0  # bytes that earlier processes have written
         self._child: _Child | None = None
         self._groups = 0
         self._stopping = threading.Event()
@@ -86,9 +90,10 @@ class ProcessBackend:
         self._child.send({"engine": asdict(self.engine)})
         reply = self._receive()
         if "refused" in reply:
+            cause = "" if self._own_log else self._cause()
             self.close()
             missing = f"; install it with: pip install 'evalharness[{self._extra}]'" if reply["missing"] else ""
-            raise ModelError(f"model {self.engine.path} cannot be loaded: {reply['refused']}{missing}")
+            raise ModelError(f"model {self.engine.path} cannot be loaded: {reply['refused']}{missing}{cause}")
         self.loads += 1
 
     def submit(self, requests: Iterable[Request]) -> Iterator[Result]:
@@ -99,7 +104,9 @@ class ProcessBackend:
         source = _groups(requests, (self.window - 1) // 2)
         waiting: set[int] = set()
         while True:
-            while len(waiting) < self._ahead and not self._stopping.is_set() and (group := next(source, None)) is not None:
+            while (
+                len(waiting) < self._ahead and not self._stopping.is_set() and (group := next(source, None)) is not None
+            ):
                 self._groups += 1
                 waiting.add(self._groups)
                 self._send({"group": self._groups, "requests": [plain_request(request) for request in group]})
@@ -138,6 +145,7 @@ class ProcessBackend:
             os.close(handle)
             self._log = Path(name)
         self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._log_start = self._log.stat().st_size if self._log.exists() else 0
         return self._log
 
     def _send(self, message: Mapping[str, Any]) -> None:
@@ -166,10 +174,20 @@ class ProcessBackend:
         if child is None or self._closed.is_set():
             return BackendError(f"{self.engine.path}: the engine was closed while it was asked")
         how, log = child.how_it_ended(), self._log
-        tail = _tail(log) if log is not None else ""
+        tail, cause = (_tail(log) if log is not None else ""), self._cause()
         self.close()
         kept = "" if self._own_log else f" ({log})"
-        return BackendError(f"{self.engine.path}: the engine's process {how}; its last lines{kept}:\n{tail}")
+        return BackendError(f"{self.engine.path}: the engine's process {how}{cause}; its last lines{kept}:\n{tail}")
+
+    def _cause(self) -> str:
+        """Return the first error that the log names since the child was started: engines end with ones that follow it."""
+        if self._log is None:
+            return ""
+        with open(self._log, "rb") as file:
+            file.seek(self._log_start)
+            text = file.read(1 << 24).decode("utf-8", "replace")
+        found = _FIRST_ERROR.search(text)
+        return f"; first error in its log: {terminal_safe(found[1])[:500]}" if found else ""
 
 
 class _Child:

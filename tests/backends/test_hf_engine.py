@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from evalharness.backends.hf import LOADER
 from evalharness.backends.models import resolve
 from evalharness.backends.process import ProcessBackend
 from evalharness.text import sha256
@@ -25,7 +26,7 @@ PROMPTS = ("The capital of France is", "日本の首都は", "A", "Question: whi
 @pytest.fixture(scope="module")
 def engine(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     settings = {"dtype": "float32", "threads": 1, "chat_template": TEMPLATE}
-    return resolve("tiny", str(tiny), None, tmp_path_factory.mktemp("cache"), settings)
+    return resolve(LOADER, "tiny", str(tiny), None, tmp_path_factory.mktemp("cache"), settings)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ torch = pytest.importorskip("torch", reason="pip install 'evalharness[hf]'")
 
 from evalharness.backends.hf.decode import sample  # noqa: E402
 from evalharness.backends.hf.forward import common  # noqa: E402
-from evalharness.backends.hf.score import Row, passes  # noqa: E402
+from evalharness.backends.hf.score import passes  # noqa: E402
+from evalharness.backends.rows import ScoreRow  # noqa: E402
 from evalharness.backends.tokens import UnanswerableError  # noqa: E402
 
 BOS = 2
@@ -141,14 +142,15 @@ def test_the_common_beginning(rows: list[list[int]], length: int) -> None:
 def test_rows_with_a_shared_beginning_are_run_together() -> None:
     german, french = list(range(100, 150)), list(range(300, 350))
     rows = [
-        Row(i, [*start, 900 + i], [1], each=True) for i, start in enumerate((german, french, german, [7], french, [8]))
+        ScoreRow(i, [*start, 900 + i], [1], each=True)
+        for i, start in enumerate((german, french, german, [7], french, [8]))
     ]
     assert sorted(map(sorted, passes(rows, 10_000, 50))) == [[0, 2], [1, 4], [3, 5]]
 
 
 def test_a_pass_keeps_to_its_budgets() -> None:
-    rows = [Row(i, [i] * 100, [1], each=True) for i in range(10)]
+    rows = [ScoreRow(i, [i] * 100, [1], each=True) for i in range(10)]
     assert [len(numbers) for numbers in passes(rows, 300, 50)] == [3, 3, 3, 1]
     assert sorted(i for numbers in passes(rows, 10, 50) for i in numbers) == list(range(10))
-    wide = [Row(i, [i] * 100, [1] * 50, each=False) for i in range(4)]
+    wide = [ScoreRow(i, [i] * 100, [1] * 50, each=False) for i in range(4)]
     assert [len(numbers) for numbers in passes(wide, 10_000, 1 << 20)] == [1, 1, 1, 1]

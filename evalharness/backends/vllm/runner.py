@@ -24,7 +24,7 @@ from evalharness.types import SAMPLING_DEFAULTS, Engine, Request, Result, Sampli
 
 ALTERNATIVES = 64  # tokens whose probability is read at one position; vLLM answers for at most 128
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the ranks of adapters that vLLM has room for
-_OURS = frozenset({"adapter", "adapter_folder"})
+_OURS = frozenset({"adapter", "adapter_folder", "replicas"})
 
 
 def load(engine: Engine) -> VllmRunner:
@@ -34,7 +34,13 @@ def load(engine: Engine) -> VllmRunner:
     adapter = {} if folder is None else {"enable_lora": True, "max_loras": 1, "max_lora_rank": _rank(Path(folder))}
     try:
         arguments = EngineArgs(
-            model=engine.path, tokenizer=engine.path, generation_config="vllm", disable_log_stats=True, seed=0, **said, **adapter
+            model=engine.path,
+            tokenizer=engine.path,
+            generation_config="vllm",
+            disable_log_stats=True,
+            seed=0,
+            **said,
+            **adapter,
         )
         loaded = LLMEngine.from_engine_args(arguments, usage_context=UsageContext.LLM_CLASS)
         tokenizer = AutoTokenizer.from_pretrained(engine.path, local_files_only=True)
@@ -58,7 +64,9 @@ class VllmRunner:
             return Codec(tokenizer, config.hf_config, generation, rendering, most=config.max_model_len)
 
         self._codec = cache(codec)
-        self._jobs: dict[str, tuple[_Text | _Score, int]] = {}  # by vLLM's request id: the job, and the number of its part
+        self._jobs: dict[
+            str, tuple[_Text | _Score, int]
+        ] = {}  # by vLLM's request id: the job, and the number of its part
         self._done: list[tuple[int, Result]] = []
 
     @property
@@ -111,14 +119,17 @@ class _Text:
             "top_p": sampling.top_p, "top_k": sampling.top_k, "seed": seed_of(self.request.id, sampling.seed)
         }  # fmt: skip
         stops = list(sampling.stop or ())
-        yield prompt, SamplingParams(
-            temperature=(sampling.temperature or 0.0) if drawn else 0.0,
-            max_tokens=limit,
-            stop=stops,
-            stop_token_ids=sorted(self.codec.eos),
-            detokenize=bool(stops),
-            output_kind=RequestOutputKind.FINAL_ONLY,
-            **drawn,
+        yield (
+            prompt,
+            SamplingParams(
+                temperature=(sampling.temperature or 0.0) if drawn else 0.0,
+                max_tokens=limit,
+                stop=stops,
+                stop_token_ids=sorted(self.codec.eos),
+                detokenize=bool(stops),
+                output_kind=RequestOutputKind.FINAL_ONLY,
+                **drawn,
+            ),
         )
 
     def take(self, _: int, output: Any) -> Result:
@@ -159,14 +170,17 @@ class _Score:
             inside = {} if row.each or len(row.targets) == 1 else {
                 "prompt_logprobs": 0, "skip_reading_prefix_cache": True,
             }  # fmt: skip
-            yield row.ids, SamplingParams(
-                temperature=0.0,
-                max_tokens=1,
-                ignore_eos=True,
-                detokenize=False,
-                logprob_token_ids=targets,
-                output_kind=RequestOutputKind.FINAL_ONLY,
-                **inside,
+            yield (
+                row.ids,
+                SamplingParams(
+                    temperature=0.0,
+                    max_tokens=1,
+                    ignore_eos=True,
+                    detokenize=False,
+                    logprob_token_ids=targets,
+                    output_kind=RequestOutputKind.FINAL_ONLY,
+                    **inside,
+                ),
             )
 
     def take(self, part: int, output: Any) -> Result | None:
