@@ -64,6 +64,23 @@ class Ask:
         return cls(**{**values, **lists, "gen": gen, "statistics": Statistics(**values.get("statistics", {}))})
 
 
+def command(ask: Ask, verb: str = "run") -> str:
+    """Return the command line that asks for ``ask``."""
+    words = ["evalharness", verb, "--models", ",".join(ask.models), "--task", ",".join(ask.tasks)]
+    options = {
+        "--languages": ",".join(ask.languages), "--judge": ",".join((*ask.judges, *ask.more_judges)),
+        "--judge-model": ask.judge_model, "--baseline": ask.baseline, "--limit": ask.limit, "--format": ask.format,
+        "--gen-seed": ask.gen_seed or None, "--name": ask.name,
+    }  # fmt: skip
+    for flag, value in options.items():
+        words += [flag, str(value)] if value not in (None, "") else []
+    for key, value in ask.gen.items():
+        words += ["--gen", f"{key}={value}"]
+    for folder in ask.specs:
+        words += ["--specs", folder]
+    return " ".join(f"'{word}'" if any(c in " []*?'\"$&;|<>()" for c in word) else word for word in words)
+
+
 @dataclass(frozen=True, slots=True)
 class Player:
     """A model with the engine that answers for it, as a contestant or a judge."""

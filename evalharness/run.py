@@ -7,12 +7,8 @@ Every answer is in the journal the moment it comes; the artefacts are derived fr
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -23,16 +19,15 @@ import pandas as pd
 from evalharness import battlefile, report
 from evalharness.backends import BACKENDS, opened
 from evalharness.errors import BudgetReached, CoverageError, Interrupted, UsageError
-from evalharness.plan import Ask, Plan
-from evalharness.prompts import question
+from evalharness.plan import Ask, Plan, command
 from evalharness.report import artefacts, notebook
 from evalharness.resolve import resolve
 from evalharness.stages.answers import Answers
 from evalharness.stages.asking import Desk
+from evalharness.stages.begin import begin, now
 from evalharness.stages.bench import Table
 from evalharness.stages.budget import Budget, budget
 from evalharness.stages.derive import Played, Stored, battle_frame, played, sample_documents, stored, summary
-from evalharness.stages.describe import describe
 from evalharness.stages.engines import Engines
 from evalharness.stages.generate import generate
 from evalharness.stages.judge import judge
@@ -40,7 +35,7 @@ from evalharness.stages.load import Loaded, load_samples
 from evalharness.stages.review import review
 from evalharness.stages.scores import Reviewed, review_documents, reviewed, score_rows, score_tables, scored
 from evalharness.stages.stream import Stop
-from evalharness.store import Journal, RunRow, Runs, held
+from evalharness.store import Journal, Runs, held
 from evalharness.types import Event, Listener
 
 Until = Literal["generate", "judge", "report"]
@@ -127,7 +122,7 @@ def _run(
     with held(root), Journal.writing(root) as journal, Engines(_opener(root)) as engines:
         loaded = load_samples(plan, root)
         runs = Runs(journal)
-        _begin(runs, plan, loaded, before)
+        begin(runs, plan, loaded, before)
         desk = Desk(journal, engines, listen, stop, money)
         generate(desk, plan, loaded.samples, partial(runs.put_completions, plan.name))
         if until == "generate":
@@ -136,7 +131,7 @@ def _run(
         engines.close()
         if until == "judge":
             return Outcome(plan.name, None, None, 0, plan.notes)
-        runs.finish(plan.name, _now())
+        runs.finish(plan.name, now())
         return write(journal, root, plan.name, listen, plan.notes)
 
 
@@ -150,7 +145,7 @@ def resume(
     max_cost: float | None = None,
 ) -> Outcome:
     """Go on with the stored run ``name``: ask again what it asked for."""
-    return _go(_unchanged(name, root), root, until, listen, stop or Stop(), max_cost)
+    return _go(unchanged(name, root), root, until, listen, stop or Stop(), max_cost)
 
 
 def extend(
@@ -168,13 +163,13 @@ def extend(
 
     Only what is new is asked: answers and verdicts there are stay as they are. Raises a UsageError where one is in the run.
     """
-    plan = _unchanged(name, root)
+    plan = unchanged(name, root)
     ask = plan.ask
     more = replace(ask, name=name, models=(*ask.models, *models), more_judges=(*ask.more_judges, *judges))
     return _go(resolve(more), root, until, listen, stop or Stop(), max_cost, before=plan.hash)
 
 
-def _unchanged(name: str, root: Path) -> Plan:
+def unchanged(name: str, root: Path) -> Plan:
     """Return the plan of the stored run ``name``, looked up anew; a UsageError where it is not the same any more."""
     with Journal.reading(root) as journal:
         row = Runs(journal).get(name)
@@ -196,27 +191,6 @@ def report_again(name: str, root: Path, listen: Listener = quiet) -> Outcome:
 
 def _opener(root: Path) -> Callable[..., Any]:
     return lambda engine: opened(engine, root / "logs")
-
-
-def _begin(runs: Runs, plan: Plan, loaded: Loaded, before: str | None) -> None:
-    """Note the run; one of the same name must be the same plan, or the one of the hash ``before`` that it extends."""
-    known = runs.find(plan.name)
-    if known is not None and known.plan_hash not in (plan.hash, before):
-        raise UsageError(
-            f"run {plan.name} was begun with another plan (its tasks, judges, models or sampling differ); "
-            "choose another --name, or leave it out"
-        )
-    facts = {"versions": _versions(), "platform": platform.platform(), "python": sys.version.split()[0]}
-    row = RunRow(
-        plan.name,
-        plan.hash,
-        plan.ask.plain(),
-        describe(plan, loaded.uses),
-        facts,
-        known.created if known else _now(),
-        None,
-    )
-    runs.begin(row, loaded.samples, [question(sample) for sample in loaded.samples])
 
 
 def _judge_all(desk: Desk, runs: Runs, plan: Plan, loaded: Loaded) -> None:
@@ -267,23 +241,6 @@ def _manifest(run_: Stored, games: list[Played], reviews: list[Reviewed], tables
     }  # fmt: skip
 
 
-def command(ask: Ask, verb: str = "run") -> str:
-    """Return the command line that asks for ``ask``."""
-    words = ["evalharness", verb, "--models", ",".join(ask.models), "--task", ",".join(ask.tasks)]
-    options = {
-        "--languages": ",".join(ask.languages), "--judge": ",".join((*ask.judges, *ask.more_judges)),
-        "--judge-model": ask.judge_model, "--baseline": ask.baseline, "--limit": ask.limit, "--format": ask.format,
-        "--gen-seed": ask.gen_seed or None, "--name": ask.name,
-    }  # fmt: skip
-    for flag, value in options.items():
-        words += [flag, str(value)] if value not in (None, "") else []
-    for key, value in ask.gen.items():
-        words += ["--gen", f"{key}={value}"]
-    for folder in ask.specs:
-        words += ["--specs", folder]
-    return " ".join(f"'{word}'" if any(c in " []*?'\"$&;|<>()" for c in word) else word for word in words)
-
-
 def _check_coverage(tables: dict[str, Any], wanted: float) -> None:
     for judge_name, rows in (*tables["health"].items(), *tables["review_health"].items()):
         covered = rows[0]["coverage"] if rows else None
@@ -292,16 +249,3 @@ def _check_coverage(tables: dict[str, Any], wanted: float) -> None:
             raise CoverageError(
                 f"judge {judge_name}: {covered:.1%} of the {judged} have a verdict, below --min-coverage {wanted:.0%}; no ranking"
             )
-
-
-def _versions() -> dict[str, str]:
-    return {
-        package: version(package) for package in ("evalharness", "pandas", "pyarrow", "jinja2", "datasets", "numpy")
-    }
-
-
-def _now() -> str:
-    """Return the time in UTC; ``SOURCE_DATE_EPOCH`` sets it, for artefacts that are equal to the byte."""
-    fixed = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = datetime.now(UTC) if fixed is None else datetime.fromtimestamp(int(fixed), UTC)
-    return moment.isoformat(timespec="seconds")

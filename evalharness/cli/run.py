@@ -64,13 +64,15 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def _asking(command: Any) -> Any:
+def asking(command: Any) -> Any:
+    """Give ``command`` the options that say what a run asks."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def _ask(words: dict[str, Any], statistics: Statistics) -> Ask:
+def ask_of(words: dict[str, Any], statistics: Statistics) -> Ask:
+    """Return the Ask that the options ``words`` make."""
     from evalharness.plan import Ask
 
     return Ask(
@@ -86,7 +88,7 @@ def _play(words: dict[str, Any], statistics: Statistics, until: Until) -> int:
         return print_configuration(ctx, words["as_json"])
     required(ctx, "models", "task")
     root: Path = words["results_folder"]
-    ask = _ask(words, statistics)
+    ask = ask_of(words, statistics)
     if words["dry_run"]:
         return _foresee(ask, root, until, words["as_json"])
     from evalharness.cli.running import play
@@ -109,7 +111,7 @@ def _foresee(ask: Ask, root: Path, until: Until, as_json: bool) -> int:
 
 
 @click.command("run", cls=Verb)
-@_asking
+@asking
 @options.statistics
 @click.option(
     "--on-candidate-failure",
@@ -139,7 +141,7 @@ def run_command(**words: Any) -> int:
 
 
 @click.command("estimate", cls=Verb)
-@_asking
+@asking
 def estimate_command(**words: Any) -> int:
     """Say what a run would come to: requests, games, loads, tokens and, by the entries' `price`, money. Asks nobody.
 
@@ -156,7 +158,7 @@ def estimate_command(**words: Any) -> int:
 
 
 @click.command("generate", cls=Verb)
-@_asking
+@asking
 def generate_command(**words: Any) -> int:
     """Only generate the completions; `judge RUN` and `report RUN` go on."""
     from evalharness.plan import Statistics
