@@ -132,6 +132,8 @@ def _run(
         if until == "judge":
             return Outcome(plan.name, None, None, 0, plan.notes)
         runs.finish(plan.name, now())
+        if plan.ask.shard is not None:
+            return _part(journal, plan)
         return write(journal, root, plan.name, listen, plan.notes)
 
 
@@ -208,6 +210,10 @@ def _judge_all(desk: Desk, runs: Runs, plan: Plan, loaded: Loaded) -> None:
 def write(journal: Journal, root: Path, name: str, listen: Listener = quiet, notes: tuple[str, ...] = ()) -> Outcome:
     """Derive the artefacts of the run ``name`` from the journal and write them, each at once, into its folder."""
     run_ = stored(journal, name)
+    if Ask.read(run_.run.ask).shard is not None:
+        raise UsageError(
+            f"run {name} in {root} is a part, of which no rates are given; put the shards together with `evalharness merge`"
+        )
     games, reviews = played(journal, run_), reviewed(journal, run_)
     frame = battle_frame(run_, games)
     tables = {**summary(run_, games, frame), **score_tables(run_, reviews)}
@@ -224,6 +230,15 @@ def write(journal: Journal, root: Path, name: str, listen: Listener = quiet, not
     verdicts = [game.verdict for game in games] + [found.verdict for found in reviews]
     failed = any(row["errors"] for row in tables["completions"]) or any(verdict.score is None for verdict in verdicts)
     return Outcome(name, tables, page, FAILED_ITEMS if failed else 0, notes)
+
+
+def _part(journal: Journal, plan: Plan) -> Outcome:
+    """Return what a shard came to: it has no tables and no page, since rates of a part are none of the whole."""
+    run_ = stored(journal, plan.name)
+    verdicts = [game.verdict for game in played(journal, run_)] + [own.verdict for own in reviewed(journal, run_)]
+    note = f"shard {'{}/{}'.format(*plan.ask.shard or ())} is answered; when all are, `evalharness merge` puts them together"
+    failed = any(verdict.score is None for verdict in verdicts)
+    return Outcome(plan.name, None, None, FAILED_ITEMS if failed else 0, (*plan.notes, note))
 
 
 def _manifest(run_: Stored, games: list[Played], reviews: list[Reviewed], tables: dict[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def export_command(kind: str, of: str | None, out: Path, **words: Any) -> int:
     if words["print_config"]:
         return print_configuration(ctx, words["as_json"])
     required(ctx, "models", "task", "of")
-    exported = batch.export(ask_of(words, Statistics()), words["results_folder"], of or "", out)
+    ask = ask_of(words, Statistics())
+    exported = batch.export(ask, ask.folder(words["results_folder"]), of or "", out)
     if words["as_json"]:
         click.echo(json.dumps(asdict(exported), ensure_ascii=False))
         return 0

@@ -22,6 +22,7 @@ VERBS = {
     "generate": ("run", "Only generate the completions of a run."),
     "judge": ("stored", "Judge the games of a stored run, also by more judges."),
     "add": ("stored", "Add models to a stored run and play only what is missing."),
+    "merge": ("merge", "Put the shards of a run together."),
     "report": ("stored", "Write tables and page of a stored run again, as far as it got."),
     "resume": ("stored", "Go on with a run that was interrupted or had failed items."),
     "rank": ("rank", "Win rates with intervals from a battle file."),

@@ -55,6 +55,10 @@ _OPTIONS = (
     ),
     click.option("--gen-seed", type=int, default=0, show_default=True, metavar="S", help="Base seed of sampled answers."),
     click.option("--name", metavar="NAME", help="The run's name, instead of task and plan hash."),
+    click.option(
+        "--shard", callback=options.shard, metavar="I/N",
+        help="Only part I of N of the prompts, in a results folder of its own; `merge` puts the parts together.",
+    ),
     options.specs,
     options.results,
     options.max_cost,
@@ -79,6 +83,7 @@ def ask_of(words: dict[str, Any], statistics: Statistics) -> Ask:
         models=words["models"], tasks=tuple(split_names(words["task"])), languages=words["languages"], judges=words["judges"],
         judge_model=words["judge_model"], baseline=words["baseline"], limit=words["limit"], gen=words["gen"],
         gen_seed=words["gen_seed"], format=words["format"], name=words["name"], specs=words["specs"], statistics=statistics,
+        shard=words["shard"],
     )  # fmt: skip
 
 
@@ -87,8 +92,8 @@ def _play(words: dict[str, Any], statistics: Statistics, until: Until) -> int:
     if words["print_config"]:
         return print_configuration(ctx, words["as_json"])
     required(ctx, "models", "task")
-    root: Path = words["results_folder"]
     ask = ask_of(words, statistics)
+    root: Path = ask.folder(words["results_folder"])
     if words["dry_run"]:
         return _foresee(ask, root, until, words["as_json"])
     from evalharness.cli.running import play
