@@ -16,7 +16,7 @@ from evalharness.errors import UsageError, suggestion
 from evalharness.flows.controls import controlled_document
 from evalharness.flows.rank import rank as rank_frame
 from evalharness.flows.rank import read_and_rank
-from evalharness.plan import Ask, Statistics
+from evalharness.plan import Ask, Statistics, shard_of
 from evalharness.report import notebook
 from evalharness.run import Outcome, Until, quiet
 from evalharness.run import extend as extend_run
@@ -80,6 +80,7 @@ def run(
     on_candidate_failure: Literal["loss", "drop"] = "loss",
     min_coverage: float = 0.0,
     max_cost: float | None = None,
+    shard: str | None = None,
     until: Until = "report",
     listen: Listener = quiet,
 ) -> Outcome:
@@ -98,9 +99,10 @@ def run(
         judge_model=judge_model, baseline=baseline, limit=limit, gen=_sampling(gen or {}), gen_seed=gen_seed, format=format,
         name=name,
         specs=(str(specs),) if isinstance(specs, (str, PathLike)) else tuple(map(str, specs)), statistics=statistics,
+        shard=None if shard is None else shard_of(shard),
     )  # fmt: skip
     _check(ask)
-    return run_ask(ask, Path(results), until=until, listen=listen, max_cost=max_cost)
+    return run_ask(ask, ask.folder(Path(results)), until=until, listen=listen, max_cost=max_cost)
 
 
 def resume(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
+from evalharness.errors import UsageError
 from evalharness.identity import is_greedy
 from evalharness.pairing import Design
 from evalharness.prompts import format_for
@@ -34,6 +36,7 @@ class Ask:
     """A run in the user's words: names, not yet looked up. Stored with the run, so that ``resume`` can ask again.
 
     ``judges`` are ``JUDGE`` or ``JUDGE=MODEL``, instead of the tasks' own; ``more_judges`` come on top of either.
+    ``shard`` (i, n) asks only for part i of n of the samples; it is in no hash.
     """
 
     models: tuple[str, ...]
@@ -50,6 +53,11 @@ class Ask:
     name: str | None = None
     specs: tuple[str, ...] = ()
     statistics: Statistics = Statistics()
+    shard: tuple[int, int] | None = None
+
+    def folder(self, root: Path) -> Path:
+        """Return the results folder to use: a shard has one of its own below ``root``, with a journal of its own."""
+        return root if self.shard is None else root / "shard-{}-of-{}".format(*self.shard)
 
     def plain(self) -> dict[str, Any]:
         """Return this as plain data."""
@@ -62,6 +70,33 @@ class Ask:
         lists = {k: tuple(v) for k, v in values.items() if isinstance(v, list)}
         gen = {k: tuple(v) if isinstance(v, list) else v for k, v in values.get("gen", {}).items()}
         return cls(**{**values, **lists, "gen": gen, "statistics": Statistics(**values.get("statistics", {}))})
+
+
+def shard_of(text: str, said: str = "shard") -> tuple[int, int]:
+    """Read ``i/n`` as part i (from 1) of n. Raises a UsageError that names the option as it was ``said``."""
+    part, slash, parts = text.partition("/")
+    numbers = (int(part), int(parts)) if slash and part.isdecimal() and parts.isdecimal() else (0, 0)
+    if not 1 <= numbers[0] <= numbers[1]:
+        raise UsageError(f"{said} {text}: write i/n, part i of n from 1 on, as in 1/8 to 8/8")
+    return numbers
+
+
+def command(ask: Ask, verb: str = "run") -> str:
+    """Return the command line that asks for ``ask``."""
+    words = ["evalharness", verb, "--models", ",".join(ask.models), "--task", ",".join(ask.tasks)]
+    options = {
+        "--languages": ",".join(ask.languages), "--judge": ",".join((*ask.judges, *ask.more_judges)),
+        "--judge-model": ask.judge_model, "--baseline": ask.baseline, "--limit": ask.limit, "--format": ask.format,
+        "--gen-seed": ask.gen_seed or None, "--name": ask.name,
+        "--shard": None if ask.shard is None else "{}/{}".format(*ask.shard),
+    }  # fmt: skip
+    for flag, value in options.items():
+        words += [flag, str(value)] if value not in (None, "") else []
+    for key, value in ask.gen.items():
+        words += ["--gen", f"{key}={value}"]
+    for folder in ask.specs:
+        words += ["--specs", folder]
+    return " ".join(f"'{word}'" if any(c in " []*?'\"$&;|<>()" for c in word) else word for word in words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,8 @@ Every answer is in the journal the moment it comes; the artefacts are derived fr
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -23,16 +19,15 @@ import pandas as pd
 from evalharness import battlefile, report
 from evalharness.backends import BACKENDS, opened
 from evalharness.errors import BudgetReached, CoverageError, Interrupted, UsageError
-from evalharness.plan import Ask, Plan
-from evalharness.prompts import question
+from evalharness.plan import Ask, Plan, command
 from evalharness.report import artefacts, notebook
 from evalharness.resolve import resolve
 from evalharness.stages.answers import Answers
 from evalharness.stages.asking import Desk
+from evalharness.stages.begin import begin, now
 from evalharness.stages.bench import Table
 from evalharness.stages.budget import Budget, budget
 from evalharness.stages.derive import Played, Stored, battle_frame, played, sample_documents, stored, summary
-from evalharness.stages.describe import describe
 from evalharness.stages.engines import Engines
 from evalharness.stages.generate import generate
 from evalharness.stages.judge import judge
@@ -40,7 +35,7 @@ from evalharness.stages.load import Loaded, load_samples
 from evalharness.stages.review import review
 from evalharness.stages.scores import Reviewed, review_documents, reviewed, score_rows, score_tables, scored
 from evalharness.stages.stream import Stop
-from evalharness.store import Journal, RunRow, Runs, held
+from evalharness.store import Journal, Runs, held
 from evalharness.types import Event, Listener
 
 Until = Literal["generate", "judge", "report"]
@@ -127,7 +122,7 @@ def _run(
     with held(root), Journal.writing(root) as journal, Engines(_opener(root)) as engines:
         loaded = load_samples(plan, root)
         runs = Runs(journal)
-        _begin(runs, plan, loaded, before)
+        begin(runs, plan, loaded, before)
         desk = Desk(journal, engines, listen, stop, money)
         generate(desk, plan, loaded.samples, partial(runs.put_completions, plan.name))
         if until == "generate":
@@ -136,7 +131,9 @@ def _run(
         engines.close()
         if until == "judge":
             return Outcome(plan.name, None, None, 0, plan.notes)
-        runs.finish(plan.name, _now())
+        runs.finish(plan.name, now())
+        if plan.ask.shard is not None:
+            return _part(journal, plan)
         return write(journal, root, plan.name, listen, plan.notes)
 
 
@@ -150,7 +147,7 @@ def resume(
     max_cost: float | None = None,
 ) -> Outcome:
     """Go on with the stored run ``name``: ask again what it asked for."""
-    return _go(_unchanged(name, root), root, until, listen, stop or Stop(), max_cost)
+    return _go(unchanged(name, root), root, until, listen, stop or Stop(), max_cost)
 
 
 def extend(
@@ -168,13 +165,13 @@ def extend(
 
     Only what is new is asked: answers and verdicts there are stay as they are. Raises a UsageError where one is in the run.
     """
-    plan = _unchanged(name, root)
+    plan = unchanged(name, root)
     ask = plan.ask
     more = replace(ask, name=name, models=(*ask.models, *models), more_judges=(*ask.more_judges, *judges))
     return _go(resolve(more), root, until, listen, stop or Stop(), max_cost, before=plan.hash)
 
 
-def _unchanged(name: str, root: Path) -> Plan:
+def unchanged(name: str, root: Path) -> Plan:
     """Return the plan of the stored run ``name``, looked up anew; a UsageError where it is not the same any more."""
     with Journal.reading(root) as journal:
         row = Runs(journal).get(name)
@@ -198,27 +195,6 @@ def _opener(root: Path) -> Callable[..., Any]:
     return lambda engine: opened(engine, root / "logs")
 
 
-def _begin(runs: Runs, plan: Plan, loaded: Loaded, before: str | None) -> None:
-    """Note the run; one of the same name must be the same plan, or the one of the hash ``before`` that it extends."""
-    known = runs.find(plan.name)
-    if known is not None and known.plan_hash not in (plan.hash, before):
-        raise UsageError(
-            f"run {plan.name} was begun with another plan (its tasks, judges, models or sampling differ); "
-            "choose another --name, or leave it out"
-        )
-    facts = {"versions": _versions(), "platform": platform.platform(), "python": sys.version.split()[0]}
-    row = RunRow(
-        plan.name,
-        plan.hash,
-        plan.ask.plain(),
-        describe(plan, loaded.uses),
-        facts,
-        known.created if known else _now(),
-        None,
-    )
-    runs.begin(row, loaded.samples, [question(sample) for sample in loaded.samples])
-
-
 def _judge_all(desk: Desk, runs: Runs, plan: Plan, loaded: Loaded) -> None:
     rows = tuple(runs.samples(plan.name))
     table = Table(loaded.samples, rows, Answers(desk.journal, rows, runs.completions(plan.name), plan.thinking))
@@ -234,6 +210,10 @@ def _judge_all(desk: Desk, runs: Runs, plan: Plan, loaded: Loaded) -> None:
 def write(journal: Journal, root: Path, name: str, listen: Listener = quiet, notes: tuple[str, ...] = ()) -> Outcome:
     """Derive the artefacts of the run ``name`` from the journal and write them, each at once, into its folder."""
     run_ = stored(journal, name)
+    if Ask.read(run_.run.ask).shard is not None:
+        raise UsageError(
+            f"run {name} in {root} is a part, of which no rates are given; put the shards together with `evalharness merge`"
+        )
     games, reviews = played(journal, run_), reviewed(journal, run_)
     frame = battle_frame(run_, games)
     tables = {**summary(run_, games, frame), **score_tables(run_, reviews)}
@@ -252,6 +232,15 @@ def write(journal: Journal, root: Path, name: str, listen: Listener = quiet, not
     return Outcome(name, tables, page, FAILED_ITEMS if failed else 0, notes)
 
 
+def _part(journal: Journal, plan: Plan) -> Outcome:
+    """Return what a shard came to: it has no tables and no page, since rates of a part are none of the whole."""
+    run_ = stored(journal, plan.name)
+    verdicts = [game.verdict for game in played(journal, run_)] + [own.verdict for own in reviewed(journal, run_)]
+    note = f"shard {'{}/{}'.format(*plan.ask.shard or ())} is answered; when all are, `evalharness merge` puts them together"
+    failed = any(verdict.score is None for verdict in verdicts)
+    return Outcome(plan.name, None, None, FAILED_ITEMS if failed else 0, (*plan.notes, note))
+
+
 def _manifest(run_: Stored, games: list[Played], reviews: list[Reviewed], tables: dict[str, Any]) -> dict[str, Any]:
     """Return what ``manifest.json`` holds: everything needed to say where the numbers come from."""
     row = run_.run
@@ -267,23 +256,6 @@ def _manifest(run_: Stored, games: list[Played], reviews: list[Reviewed], tables
     }  # fmt: skip
 
 
-def command(ask: Ask, verb: str = "run") -> str:
-    """Return the command line that asks for ``ask``."""
-    words = ["evalharness", verb, "--models", ",".join(ask.models), "--task", ",".join(ask.tasks)]
-    options = {
-        "--languages": ",".join(ask.languages), "--judge": ",".join((*ask.judges, *ask.more_judges)),
-        "--judge-model": ask.judge_model, "--baseline": ask.baseline, "--limit": ask.limit, "--format": ask.format,
-        "--gen-seed": ask.gen_seed or None, "--name": ask.name,
-    }  # fmt: skip
-    for flag, value in options.items():
-        words += [flag, str(value)] if value not in (None, "") else []
-    for key, value in ask.gen.items():
-        words += ["--gen", f"{key}={value}"]
-    for folder in ask.specs:
-        words += ["--specs", folder]
-    return " ".join(f"'{word}'" if any(c in " []*?'\"$&;|<>()" for c in word) else word for word in words)
-
-
 def _check_coverage(tables: dict[str, Any], wanted: float) -> None:
     for judge_name, rows in (*tables["health"].items(), *tables["review_health"].items()):
         covered = rows[0]["coverage"] if rows else None
@@ -292,16 +264,3 @@ def _check_coverage(tables: dict[str, Any], wanted: float) -> None:
             raise CoverageError(
                 f"judge {judge_name}: {covered:.1%} of the {judged} have a verdict, below --min-coverage {wanted:.0%}; no ranking"
             )
-
-
-def _versions() -> dict[str, str]:
-    return {
-        package: version(package) for package in ("evalharness", "pandas", "pyarrow", "jinja2", "datasets", "numpy")
-    }
-
-
-def _now() -> str:
-    """Return the time in UTC; ``SOURCE_DATE_EPOCH`` sets it, for artefacts that are equal to the byte."""
-    fixed = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = datetime.now(UTC) if fixed is None else datetime.fromtimestamp(int(fixed), UTC)
-    return moment.isoformat(timespec="seconds")

@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 
 from evalharness.flows.rank import read_and_rank
-from evalharness.plan import Ask
+from evalharness.plan import Ask, command
 from evalharness.resolve import resolve
-from evalharness.run import command, report_again, resume, run
+from evalharness.run import report_again, resume, run
 from evalharness.store import held
 from evalharness.types import Event
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from click.core import ParameterSource
 
 from evalharness.cli import options
 from evalharness.cli.verb import Verb
+from evalharness.errors import UsageError
 from evalharness.text import one_line
 
 _FAILED_ITEMS = 3
@@ -26,6 +28,7 @@ _FAILED_ITEMS = 3
 @click.option("--scores", metavar="FILE", type=click.Path(path_type=Path), help="Scores of single answers: .parquet.")
 @click.option("--baseline", metavar="M", help="Whom judgments that name no baseline are against.")
 @click.option("--language", metavar="TAG", help="The language of the prompts; und (unknown) where it is not said.")
+@options.results
 @options.as_json
 def import_command(
     format: str,  # noqa: A002 (the name of the argument)
@@ -35,6 +38,7 @@ def import_command(
     scores: Path | None,
     baseline: str | None,
     language: str | None,
+    results_folder: Path,
     as_json: bool,
 ) -> int:
     """Read the result files PATH… (or folders of them) and write them as tables of our own.
@@ -42,12 +46,21 @@ def import_command(
     FORMAT is arena-hard, alpaca-eval, fastchat, wildbench or deja-vu, or auto to find it by the keys of the records. It
     ends with exit code 3 where rows had to be left out, which are counted by reason; the others are written all the same.
 
+    `import openai-batch RUN FILE…` instead puts the answers in a batch service's output files into the journal of RUN.
+
     \b
     Examples:
+      evalharness import openai-batch RUN output.jsonl
       evalharness import auto data/arena-hard-v2.0/model_judgment --out battles.parquet --language en
       evalharness import alpaca-eval annotations.json --out battles.jsonl --completions answers.jsonl
       evalharness rank battles.parquet --baseline o3-mini-2025-01-31
     """
+    if format == "openai-batch":
+        if out or completions or scores:
+            raise UsageError(
+                "openai-batch puts answers into the journal of a run; leave --out, --completions, --scores out"
+            )
+        return _take_batch(str(paths[0]), paths[1:], results_folder, as_json)
     from evalharness.flows import importing
 
     told = {"language": language} if language else {}
@@ -59,6 +72,28 @@ def import_command(
     else:
         _show(document)
     return _FAILED_ITEMS if document["left_out"] else 0
+
+
+def _take_batch(run: str, paths: tuple[Path, ...], root: Path, as_json: bool) -> int:
+    """Take in the answers of a batch; exit 3 where a line was none."""
+    from evalharness.flows import batch
+    from evalharness.run import unchanged
+
+    if not paths:
+        raise UsageError("name the run and its output files: evalharness import openai-batch RUN FILE…")
+    taken = batch.take(unchanged(run, root), root, paths)
+    if as_json:
+        click.echo(json.dumps(asdict(taken), ensure_ascii=False))
+    else:
+        for place in taken.left_out:
+            click.echo(f"left out: {place}: not a line of a batch's output", err=True)
+        for words, count in taken.failed.items():
+            click.echo(f"failed: {count:,} × {one_line(words, 200)}", err=True)
+        click.echo(
+            f"{run}: {taken.lines:,} lines, {taken.stored:,} answers stored, {taken.known:,} answered before, "
+            f"{sum(taken.failed.values()):,} failed, {taken.unknown:,} of no request of this run"
+        )
+    return 0 if taken.complete else _FAILED_ITEMS
 
 
 def _typed(baseline: str | None) -> str | None:

@@ -11,6 +11,7 @@ import click
 from evalharness.catalog import split_names
 from evalharness.cli.verb import said
 from evalharness.errors import UsageError, suggestion
+from evalharness.plan import shard_of
 from evalharness.specs.sampling import fault
 from evalharness.types import Sampling
 
@@ -72,6 +73,11 @@ def statistics(command: F) -> F:
 def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
     """Split ``a,b`` into names."""
     return tuple(split_names(value or ""))
+
+
+def shard(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """Read ``i/n``."""
+    return None if value is None else shard_of(value, said(ctx, parameter))
 
 
 def sampling(ctx: click.Context, parameter: click.Parameter, value: Sequence[str]) -> dict[str, Any]:

@@ -55,6 +55,10 @@ _OPTIONS = (
     ),
     click.option("--gen-seed", type=int, default=0, show_default=True, metavar="S", help="Base seed of sampled answers."),
     click.option("--name", metavar="NAME", help="The run's name, instead of task and plan hash."),
+    click.option(
+        "--shard", callback=options.shard, metavar="I/N",
+        help="Only part I of N of the prompts, in a results folder of its own; `merge` puts the parts together.",
+    ),
     options.specs,
     options.results,
     options.max_cost,
@@ -64,19 +68,22 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def _asking(command: Any) -> Any:
+def asking(command: Any) -> Any:
+    """Give ``command`` the options that say what a run asks."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def _ask(words: dict[str, Any], statistics: Statistics) -> Ask:
+def ask_of(words: dict[str, Any], statistics: Statistics) -> Ask:
+    """Return the Ask that the options ``words`` make."""
     from evalharness.plan import Ask
 
     return Ask(
         models=words["models"], tasks=tuple(split_names(words["task"])), languages=words["languages"], judges=words["judges"],
         judge_model=words["judge_model"], baseline=words["baseline"], limit=words["limit"], gen=words["gen"],
         gen_seed=words["gen_seed"], format=words["format"], name=words["name"], specs=words["specs"], statistics=statistics,
+        shard=words["shard"],
     )  # fmt: skip
 
 
@@ -85,8 +92,8 @@ def _play(words: dict[str, Any], statistics: Statistics, until: Until) -> int:
     if words["print_config"]:
         return print_configuration(ctx, words["as_json"])
     required(ctx, "models", "task")
-    root: Path = words["results_folder"]
-    ask = _ask(words, statistics)
+    ask = ask_of(words, statistics)
+    root: Path = ask.folder(words["results_folder"])
     if words["dry_run"]:
         return _foresee(ask, root, until, words["as_json"])
     from evalharness.cli.running import play
@@ -109,7 +116,7 @@ def _foresee(ask: Ask, root: Path, until: Until, as_json: bool) -> int:
 
 
 @click.command("run", cls=Verb)
-@_asking
+@asking
 @options.statistics
 @click.option(
     "--on-candidate-failure",
@@ -139,7 +146,7 @@ def run_command(**words: Any) -> int:
 
 
 @click.command("estimate", cls=Verb)
-@_asking
+@asking
 def estimate_command(**words: Any) -> int:
     """Say what a run would come to: requests, games, loads, tokens and, by the entries' `price`, money. Asks nobody.
 
@@ -156,7 +163,7 @@ def estimate_command(**words: Any) -> int:
 
 
 @click.command("generate", cls=Verb)
-@_asking
+@asking
 def generate_command(**words: Any) -> int:
     """Only generate the completions; `judge RUN` and `report RUN` go on."""
     from evalharness.plan import Statistics

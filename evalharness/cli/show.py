@@ -47,8 +47,7 @@ def show_command(name: str, language: str | None, specs: tuple[str, ...], result
 
 def _brief(run: Json, root: Path) -> Json:
     """Return what a person asks of a stored run; `--json` has all of it."""
-    from evalharness.plan import Ask
-    from evalharness.run import command
+    from evalharness.plan import Ask, command
 
     plan, page = run["plan"], root / run["name"] / "site" / "index.html"
     tasks = [f"{t['task']} v{t['version']} [{', '.join(t['languages'])}]" for t in plan.get("tasks", ())]

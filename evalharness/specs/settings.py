@@ -56,6 +56,7 @@ class Settings:
     control: Literal["length", "style"] | None = None
     sign_flips: int | None = None
     max_cost: float | None = None
+    shard: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

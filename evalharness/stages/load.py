@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evalharness import prompts
 from evalharness.data import Source, Use, load
-from evalharness.errors import DataError
+from evalharness.errors import DataError, UsageError
 from evalharness.plan import Plan
 from evalharness.specs.task import LanguageSpec, TaskSpec
 from evalharness.types import Sample
@@ -45,6 +45,11 @@ def load_samples(plan: Plan, root: Path, *, extend: bool = True) -> Loaded:
         uses.append(use)
         own = prompts.matching(task, language, rows)
         samples += prompts.chosen(prompts.samples(task, language, own), plan.ask.limit)
+    if plan.ask.shard is not None:
+        part, parts = plan.ask.shard
+        if len(samples) < parts:
+            raise UsageError(f"--shard {part}/{parts}: there are {len(samples)} samples; use at most as many shards")
+        samples = samples[part - 1 :: parts]  # a sample with the answers of all models and all games about them
     return Loaded(tuple(samples), tuple(uses))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evalharness.store.journal import Journal
 from evalharness.store.lock import held
+from evalharness.store.merge import Merged, merge
 from evalharness.store.runs import CompletionRow, GameRow, ReviewRow, RunRow, Runs, SampleRow
 
-__all__ = ["CompletionRow", "GameRow", "Journal", "ReviewRow", "RunRow", "Runs", "SampleRow", "held"]
+__all__ = ["CompletionRow", "GameRow", "Journal", "Merged", "ReviewRow", "RunRow", "Runs", "SampleRow", "held", "merge"]

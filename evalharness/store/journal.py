@@ -30,9 +30,9 @@ COMPRESS_CHARS = 4096
 PAGE_BYTES = 8192  # answers of a few kB spill less; a third faster to write than SQLite's 4096
 
 FILE = "evalharness.db"
-_CHUNK = 900  # below SQLite's old limit of 999 variables a statement
+SELECTED = 900  # below SQLite's old limit of 999 variables a statement
 
-_PUT = "INSERT OR IGNORE INTO results VALUES (?,?,?,?,?,?,?,?,?)"
+PUT = "INSERT OR IGNORE INTO results VALUES (?,?,?,?,?,?,?,?,?)"
 _FAIL = "INSERT OR REPLACE INTO failures SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM results WHERE identity = ?1)"
 
 
@@ -128,7 +128,7 @@ class Journal:
         failed = [result for result in waiting if result.transient]
         stored = [result for result in waiting if not result.transient]
         with self.connection:
-            self.connection.executemany(_PUT, map(_row, stored))
+            self.connection.executemany(PUT, map(_row, stored))
             self.connection.executemany(
                 "DELETE FROM failures WHERE identity = ?", ((bytes.fromhex(r.id),) for r in stored)
             )
@@ -150,13 +150,13 @@ class Journal:
         for identity, error in self._select("SELECT identity, error FROM failures", identities):
             found[identity.hex()] = Result(identity.hex(), finish="error", error=error, transient=True)
         for row in self._select("SELECT * FROM results", identities):
-            found[row[0].hex()] = _result(row)
+            found[row[0].hex()] = result_of(row)
         return found
 
     def _select(self, select: str, identities: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         keys = sorted(map(bytes.fromhex, identities))  # neighbours lie on the same pages of the index
-        for start in range(0, len(keys), _CHUNK):
-            chunk = keys[start : start + _CHUNK]
+        for start in range(0, len(keys), SELECTED):
+            chunk = keys[start : start + SELECTED]
             yield from self.connection.execute(f"{select} WHERE identity IN ({','.join('?' * len(chunk))})", chunk)
 
 
@@ -197,7 +197,8 @@ def _row(result: Result) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _result(row: tuple[Any, ...]) -> Result:
+def result_of(row: tuple[Any, ...]) -> Result:
+    """Return the result that a row of the table of results holds."""
     identity, finish, tokens_in, tokens_out, logprobs, error, text, thinking, usage = row
     return Result(
         identity.hex(), None if text is None else decoded(text), finish, tokens_in, tokens_out,
