@@ -35,6 +35,8 @@ _ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "HF_HUB_DISABLE_PROG
 # Threads that wait for each other by spinning make an engine five times slower where something else runs on its cores.
 _UNLESS_SET = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 
+LOADING_CHARACTERS = 100
+_LOG_PREFIX = re.compile(r"^(\(.*?\) )?[A-Z]+ \d\d-\d\d \S+ \[\S+\] ")  # of vLLM: process, level, time, place
 _FIRST_ERROR = re.compile(r"^.*?\b((?:[A-Za-z_]+\.)*[A-Za-z]*(?:Error|Exception): .+)$", re.MULTILINE)
 
 
@@ -79,6 +81,13 @@ class ProcessBackend:
     def pid(self) -> int | None:
         """The child's process id, which is also its process group; ``None`` while there is no child."""
         return self._child.process.pid if self._child is not None else None
+
+    @property
+    def loading(self) -> str | None:
+        """What the engine says while it loads, its log's last line; ``None`` before and after."""
+        if self._child is None or self.loads or self._log is None:
+            return None
+        return _LOG_PREFIX.sub("", _tail(self._log, 1))[:LOADING_CHARACTERS]
 
     def start(self) -> None:
         """Load the engine if it is not; raises ModelError for what a user can mend, BackendError if the child dies."""
@@ -281,13 +290,13 @@ def _groups(requests: Iterable[Request], limit: int) -> Iterator[list[Request]]:
             yield group
 
 
-def _tail(log: Path) -> str:
+def _tail(log: Path, lines: int = TAIL_LINES) -> str:
     """Return the last lines of a log, safe for a terminal; of a line drawn over and over, its last state."""
     with open(log, "rb") as file:
         file.seek(max(0, log.stat().st_size - (1 << 16)))
         text = file.read().decode("utf-8", "replace")
-    lines = [terminal_safe(drawn.rsplit("\r", 1)[-1]) for drawn in text.replace("\r\n", "\n").split("\n")]
-    return "\n".join([shown for shown in lines if shown.strip()][-TAIL_LINES:])
+    drawn_last = [terminal_safe(drawn.rsplit("\r", 1)[-1]) for drawn in text.replace("\r\n", "\n").split("\n")]
+    return "\n".join([shown for shown in drawn_last if shown.strip()][-lines:])
 
 
 def _import_path() -> dict[str, str]:

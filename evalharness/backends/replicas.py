@@ -29,7 +29,7 @@ class Replicas:
     """``backends`` are equal: whichever answers, the answer is the same. ``loads`` counts the loads of all.
 
     Requests with the same ``batch`` number go to one of them. One that dies gives its unanswered requests back to the
-    others and is not started again; only when the last one dies is that an error.
+    others and is not started again; only when the last one dies is that an error. ``deaths`` says how they died.
     """
 
     def __init__(self, backends: Sequence[Loaded]) -> None:
@@ -43,6 +43,11 @@ class Replicas:
     def loads(self) -> int:
         """How many engines were loaded."""
         return sum(backend.loads for backend in self._all)
+
+    @property
+    def loading(self) -> str | None:
+        """What the first engine that still loads says."""
+        return next((said for backend in self._all if (said := getattr(backend, "loading", None)) is not None), None)
 
     def submit(self, requests: Iterable[Request]) -> Iterator[Result]:
         """Yield one result a request, in the order they come; after ``stop`` those of what is in flight."""

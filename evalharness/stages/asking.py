@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,8 @@ from evalharness.stages.schedule import Need, schedule
 from evalharness.stages.stream import Stop, drain
 from evalharness.store import Journal
 from evalharness.types import Engine, Event, Listener, Request, Result
+
+LOADING_SECONDS = 1.0  # between two looks at what a loading engine does
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,17 @@ def ask(
         for turn in turns:
             yield replace(request(turn.position), batch=turn.batch, rendering=engine.rendering)
 
-    reused, tokens, errors = done, 0, 0
-    for result in drain(backend, requests(), desk.stop, desk.journal.tick):
+    reused, tokens, errors, told = done, 0, 0, 0.0
+
+    def tick() -> None:
+        nonlocal told
+        desk.journal.tick()
+        doing = getattr(backend, "loading", None)  # of an engine in a process of its own
+        if doing is not None and time.monotonic() - told >= LOADING_SECONDS:
+            told = time.monotonic()
+            desk.listen(Event(stage, subject, done, total, reused, note=f"loading: {doing}"))
+
+    for result in drain(backend, requests(), desk.stop, tick):
         if result.id in answered:  # its batch was run whole again; the stored answer stays
             continue
         desk.journal.put(result)
@@ -77,4 +89,7 @@ def ask(
         errors += result.error is not None
         desk.listen(Event(stage, subject, done, total, reused, tokens, errors))
     desk.journal.flush()
+    if deaths := getattr(backend, "deaths", ()):  # of replicas, whose requests the others took over
+        first = deaths[0].splitlines()[0]
+        desk.listen(Event(stage, subject, done, total, reused, tokens, errors, f"{len(deaths)} replicas died: {first}"))
     desk.check(total - done)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from evalharness.backends import BACKENDS, models, opened, resolve, weights
+from evalharness.backends import BACKENDS, hf, models, opened, resolve, weights
 from evalharness.backends.hf import LOADER
 from evalharness.backends.process import ProcessBackend
 from evalharness.errors import ModelError
@@ -65,7 +65,8 @@ def test_a_folder_is_described_without_loading_it(folder: Path, tmp_path: Path) 
 
 def test_resolving_imports_no_torch(folder: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from evalharness.backends.hf import LOADER; from evalharness.backends.models import resolve\n"
+        "import sys; from pathlib import Path\n"
+        "from evalharness.backends.hf import LOADER; from evalharness.backends.models import resolve\n"
         f"resolve(LOADER, 'm', {str(folder)!r}, None, Path({str(tmp_path / 'cache')!r}), {{}})\n"
         "print([name for name in ('torch', 'transformers', 'huggingface_hub') if name in sys.modules])"
     )
@@ -103,7 +104,7 @@ def test_known_hashes_are_not_computed_again(folder: Path, tmp_path: Path) -> No
 def test_settings_are_in_the_identity_and_options_are_not(folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     base = engine_of(folder, cache)
-    assert dict(base.settings)["dtype"] == "float32" and dict(base.options)["batch_size"] == models.BATCH_SIZE
+    assert dict(base.settings)["dtype"] == "float32" and dict(base.options)["batch_size"] == hf.BATCH_SIZE
     assert engine_of(folder, cache, device="cuda").settings == (("dtype", "bfloat16"),)  # as config.json says
     assert engine_of(folder, cache, batch_size=4, threads=1).key == base.key
     for setting in (

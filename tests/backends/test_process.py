@@ -155,6 +155,28 @@ def test_a_killed_child_is_an_error_with_the_end_of_its_log(toy: Callable[..., P
     assert caught.value.exit_code == 6
 
 
+def test_while_it_loads_an_engine_says_what_it_does(toy: Callable[..., ProcessBackend]) -> None:
+    backend, said = toy("slow"), []
+    assert backend.loading is None
+    starting = threading.Thread(target=backend.start)
+    starting.start()
+    while starting.is_alive():
+        said.append(backend.loading)
+        time.sleep(0.01)
+    assert "Reading weights" in said and backend.loading is None
+
+
+def test_the_first_error_of_this_child_is_the_cause_that_is_told(
+    toy: Callable[..., ProcessBackend], tmp_path: Path
+) -> None:
+    log = tmp_path / "toy.log"
+    log.write_text("OldError: of an earlier process\n")
+    with pytest.raises(
+        BackendError, match="exit code 1; first error in its log: RuntimeError: a mistake in the engine;"
+    ):
+        toy("broken", log=log).start()
+
+
 def test_a_child_killed_from_outside_takes_its_children_along(toy: Callable[..., ProcessBackend]) -> None:
     backend = toy()
     (started,) = backend.submit(asked("child"))

@@ -15,6 +15,9 @@ from evalharness.types import Engine, Request, Result
 
 def load(engine: Engine) -> Toy:
     print("loading", engine.path, flush=True)
+    if engine.path == "slow":
+        print("(Core pid=7) INFO 11-24 15:36:27 [core.py:1] \x1b[1mReading weights", flush=True)
+        time.sleep(1.5)
     if engine.path == "refused":
         raise ModelError("the weights are damaged")
     if engine.path == "missing":
