@@ -12,7 +12,7 @@ import click
 from evalharness.cli import complete
 from evalharness.cli.run import ask_of, asking
 from evalharness.cli.verb import Verb, print_configuration, required
-from evalharness.errors import NotInCatalog
+from evalharness.errors import NotInCatalog, UsageError
 
 FORMATS = ("openai-batch",)
 
@@ -46,8 +46,11 @@ def export_command(kind: str, of: str | None, out: Path, **words: Any) -> int:
     if words["print_config"]:
         return print_configuration(ctx, words["as_json"])
     required(ctx, "models", "task", "of")
+    if words["dry_run"]:
+        raise UsageError("export asks nobody; `evalharness estimate` says what there is to ask")
     ask = ask_of(words, Statistics())
-    exported = batch.export(ask, ask.folder(words["results_folder"]), of or "", out)
+    root = ask.folder(words["results_folder"])
+    exported = batch.export(ask, root, of or "", out)
     if words["as_json"]:
         click.echo(json.dumps(asdict(exported), ensure_ascii=False))
         return 0
@@ -58,4 +61,6 @@ def export_command(kind: str, of: str | None, out: Path, **words: Any) -> int:
     for file in exported.files:
         click.echo(f"wrote  {file}")
     click.echo(f"run    {exported.run}: {exported.requests:,} requests ({exported.stage}) for {exported.model}")
+    if exported.files:
+        click.echo(f"then   evalharness import openai-batch {exported.run} ANSWERS… --results {root}")
     return 0

@@ -147,6 +147,7 @@ def test_large_exports_are_split_and_no_older_file_is_taken_for_a_part(
     [
         (["export", "batch", *RUN, "--of", "api"], "openai-batch"),
         (["export", "openai-batch", *RUN], "--of"),
+        (["export", "openai-batch", *RUN, "--of", "api", "--dry-run"], "evalharness estimate"),
         (["export", "openai-batch", *RUN, "--of", "apj"], "did you mean 'api'?"),
         (["import", "openai-batch", "RUN"], "openai-batch RUN FILE"),
         (["import", "openai-batch", "RUN", "x.jsonl", "--out", "y.jsonl"], "leave --out"),
