@@ -11,7 +11,8 @@ import hashlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from random import uniform
@@ -64,24 +65,21 @@ class OpenAIBackend:
         fatal: EvalHarnessError | None = None
         waiting = 0
         while True:
-            while fatal is None and waiting < self.window and not self._stopping.is_set():
-                if (request := next(source, None)) is None:
-                    break
-                self._launch(request, done)
-                waiting += 1
+            wanted = 0 if fatal is not None or self._stopping.is_set() else self.window - waiting
+            waiting += self._launch(list(islice(source, wanted)), done)
             if not waiting:
                 break
-            task = done.get()
-            waiting -= 1
-            if task.cancelled():
-                raise BackendError(f"{self.endpoint.base_url}: the connection was closed while it was asked")
-            error = task.exception()
-            if error is None:
-                yield task.result()
-            elif isinstance(error, EvalHarnessError):
-                fatal = fatal or error
-            else:
-                raise error
+            for task in _taken(done):
+                waiting -= 1
+                if task.cancelled():
+                    raise BackendError(f"{self.endpoint.base_url}: the connection was closed while it was asked")
+                error = task.exception()
+                if error is None:
+                    yield task.result()
+                elif isinstance(error, EvalHarnessError):
+                    fatal = fatal or error
+                else:
+                    raise error
         if fatal is not None:
             raise fatal
 
@@ -104,18 +102,22 @@ class OpenAIBackend:
         if thread is not None:
             thread.join()
 
-    def _launch(self, request: Request, done: SimpleQueue[_Task]) -> None:
-        """Have ``request`` answered; its task comes back through ``done`` whatever becomes of it."""
+    def _launch(self, requests: Sequence[Request], done: SimpleQueue[_Task]) -> int:
+        """Have ``requests`` answered, and say how many; their tasks come back through ``done`` whatever becomes of them."""
+        if not requests:
+            return 0
         with self._lock:
             if self._closed:
                 raise BackendError(f"{self.endpoint.base_url}: the connection was closed")
             if self._loop is None:
                 self._start()
             assert self._loop is not None
-            self._loop.call_soon_threadsafe(self._begin, request, done)
+            self._loop.call_soon_threadsafe(self._begin, requests, done)
+        return len(requests)
 
-    def _begin(self, request: Request, done: SimpleQueue[_Task]) -> None:
-        asyncio.ensure_future(self._answer(request)).add_done_callback(done.put)
+    def _begin(self, requests: Sequence[Request], done: SimpleQueue[_Task]) -> None:
+        for request in requests:
+            asyncio.ensure_future(self._answer(request)).add_done_callback(done.put)
 
     def _start(self) -> None:
         # Half a second of imports, and only where something is asked.
@@ -247,6 +249,14 @@ class OpenAIBackend:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with open(self.log, "a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n")
+
+
+def _taken(done: SimpleQueue[_Task]) -> list[_Task]:
+    """Wait for a task that has ended; return it with all others that have: one change of threads for many answers."""
+    tasks = [done.get()]
+    while not done.empty():
+        tasks.append(done.get())
+    return tasks
 
 
 def _backoff(attempt: int) -> float:
