@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from evalharness.store.journal import PUT, SELECTED, Journal, result_of
+from evalharness.errors import JournalError
+from evalharness.store.journal import FILE, PUT, SELECTED, Journal, result_of
 from evalharness.types import Result
 
 _FAILURES = "INSERT OR IGNORE INTO failures SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM results WHERE identity = ?1)"
@@ -29,19 +32,30 @@ def merge(journal: Journal, folders: Sequence[Path]) -> Merged:
     with journal.connection:
         for folder in folders:
             with Journal.reading(folder) as part:
-                rows = part.connection.execute("SELECT * FROM results")
-                while chunk := rows.fetchmany(SELECTED):
+                for chunk in _chunks(folder, part, "SELECT * FROM results"):
                     answers += len(chunk)
                     kept = journal.results([row[0].hex() for row in chunk])
                     for other in map(result_of, chunk):
                         own = kept.get(other.id)
                         conflicts += own is not None and not own.transient and _answer(own) != _answer(other)
                     journal.connection.executemany(PUT, chunk)
-                journal.connection.executemany(
-                    _FAILURES, part.connection.execute("SELECT identity, error FROM failures")
-                )
+                for chunk in _chunks(folder, part, "SELECT identity, error FROM failures"):
+                    journal.connection.executemany(_FAILURES, chunk)
         journal.connection.execute(_SETTLED)
     return Merged(answers, _count(journal) - before, conflicts)
+
+
+def _chunks(folder: Path, part: Journal, query: str) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows of ``query`` some at a time; raises JournalError where the journal of ``folder`` is damaged."""
+    try:
+        rows = part.connection.execute(query)
+        while chunk := rows.fetchmany(SELECTED):
+            yield chunk
+    except sqlite3.DatabaseError as error:
+        raise JournalError(
+            f"{folder / FILE}: is damaged ({error}); copy {folder} again as a "
+            "whole, with evalharness.db-wal and -shm where they are there; nothing was merged"
+        ) from None
 
 
 def _answer(result: Result) -> Result:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -228,6 +229,35 @@ def test_what_no_item_can_escape_ends_the_run_with_one_message(model: str, api_s
     assert caught.value.exit_code == (2 if kind is ModelError else 6)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 700
     assert len(api_server.log(model)) <= 8  # those in flight, not the fifty
+
+
+def test_a_proxy_of_the_environment_is_used_except_for_the_hosts_it_names(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = b'{"choices": [{"message": {"content": "through"}, "finish_reason": "stop"}]}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")
+        assert one(backend("good", base_url="http://models.invalid/v1")).text == "through"
+        assert asked == ["http://models.invalid/v1/chat/completions"]
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert one(backend("good")).text != "through"
+        proxy.shutdown()
+    assert len(asked) == 1
 
 
 def test_an_address_without_the_path_is_not_taken_for_a_wrong_model_name(api_server: Any, backend: Any) -> None:

@@ -140,6 +140,22 @@ def test_a_merge_that_is_killed_midway_has_done_nothing_and_can_be_done_again(ho
     assert call("merge", *folders, "--out", "merged")[1]["merged"] == {"answers": 16, "new": 12, "conflicts": 0}
 
 
+def test_a_damaged_shard_is_named_and_nothing_is_merged(home: Path, call: Any) -> None:
+    folders = shards(call, 1, 2)
+    journal = Path(folders[1], "evalharness.db")
+    with sqlite3.connect(journal) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'results'").fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    data = bytearray(journal.read_bytes())
+    data[(page - 1) * size : page * size] = b"\xff" * size
+    journal.write_bytes(data)
+    code, _, said = call("merge", *folders, "--out", "merged")
+    assert code == 1 and "evalharness.db: is damaged (" in said and "nothing was merged" in said
+    with sqlite3.connect("merged/evalharness.db") as database:
+        assert database.execute("SELECT count(*) FROM results").fetchone() == (0,)
+
+
 def test_a_part_has_no_page_of_its_own_and_goes_on_by_itself(home: Path, api_server: Any, call: Any) -> None:
     (folder,) = shards(call, 2)
     run = call(*RUN, "--shard", "2/3")[1]["run"]

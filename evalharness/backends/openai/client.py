@@ -11,6 +11,8 @@ import time
 import zlib
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import openai
@@ -35,6 +37,7 @@ class Client:
         self.reached = False
         self.scrub = Scrub(endpoint.key)
         self._headers = _headers(endpoint)
+        self._proxy = _proxy(endpoint.base_url)
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, path: str, body: Mapping[str, Any], seconds: float) -> Mapping[str, Any]:
@@ -72,7 +75,7 @@ class Client:
                 headers=self._headers,
                 auto_decompress=False,  # unpacked here, through a bound
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=True,  # proxies
+                trust_env=False,  # aiohttp would look for proxies and a .netrc in a thread at every request
             )
         return self._session
 
@@ -83,7 +86,9 @@ class Client:
             async with (
                 asyncio.timeout(seconds),  # of all of it: a server may send a byte a second
                 # a redirected POST would become a GET, and the key might go elsewhere
-                self._connections().request(method, url, data=data, allow_redirects=False) as response,
+                self._connections().request(
+                    method, url, data=data, allow_redirects=False, proxy=self._proxy
+                ) as response,
             ):
                 self.reached = True
                 text = (await self._body(response)).decode(response.charset or "utf-8", "replace")
@@ -135,3 +140,12 @@ def _headers(endpoint: Endpoint) -> dict[str, str]:
     kept = {name: value for name, value in headers.items() if name.lower() not in (*foreign, "authorization")}
     key = {} if endpoint.key is None else {"Authorization": f"Bearer {endpoint.key}"}
     return {**kept, **key, "Accept-Encoding": "identity", "Content-Type": "application/json"}
+
+
+def _proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for ``url`` (``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``, …)."""
+    parts = urlsplit(url)
+    if not parts.hostname or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
