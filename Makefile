@@ -29,6 +29,7 @@ bench: .venv/dev.stamp  ## the benchmarks; docs/benchmarks.md says what they mea
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/journal.py
 	$(BIN)/python benchmarks/rendering.py
+	$(BIN)/python benchmarks/client.py
 	$(BIN)/python benchmarks/stats.py
 	$(BIN)/python benchmarks/coverage.py
 
