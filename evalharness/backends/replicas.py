@@ -36,8 +36,9 @@ class Replicas:
         self._alive = list(backends)
         self._all = tuple(backends)
         self.capabilities = backends[0].capabilities
-        self.window = sum(backend.window for backend in backends)
+        self.window = sum(backend.window + HANDFUL for backend in backends)
         self.deaths: list[str] = []
+        self._stopping = threading.Event()
 
     @property
     def loads(self) -> int:
@@ -53,12 +54,13 @@ class Replicas:
         """Yield one result a request, in the order they come; after ``stop`` those of what is in flight."""
         queue = _Queue(requests)
         yield from self._round(queue)
-        while queue.returned:
+        while queue.returned and not self._stopping.is_set():
             queue.go_on()
             yield from self._round(queue)
 
     def stop(self) -> None:
         """Take no more requests; what is in flight is still answered. Safe in any thread or signal handler."""
+        self._stopping.set()
         for backend in self._all:
             backend.stop()
 
@@ -70,7 +72,8 @@ class Replicas:
     def _round(self, queue: _Queue) -> Iterator[Result]:
         """Let every living backend answer until the queue is empty."""
         told: SimpleQueue[Result | None] = SimpleQueue()
-        alive = list(self._alive)
+        if not (alive := list(self._alive)):
+            raise BackendError(self.deaths[-1])
         with ThreadPoolExecutor(len(alive), thread_name_prefix="replica") as pool:
             served = [pool.submit(self._serve, backend, queue, told) for backend in alive]
             try:

@@ -75,7 +75,7 @@ def test_all_replicas_answer_from_one_queue_and_nothing_twice(toy: Callable[...,
     assert sorted(r.id for r in results) == sorted(f"id-{i}" for i in range(200))
     share = Counter(r.text for r in results)
     assert len(share) == 2 and min(share.values()) > 50
-    assert replicas.loads == 2 and replicas.window == 16
+    assert replicas.loads == 2
 
 
 def test_a_dead_replica_gives_its_requests_back(toy: Callable[..., ProcessBackend]) -> None:
@@ -110,6 +110,34 @@ def test_the_death_of_the_last_replica_is_an_error(toy: Callable[..., ProcessBac
     with pytest.raises(BackendError, match="killed by SIGKILL"):
         list(replicas.submit(asked(*["steps 5"] * 40, "die", *["steps 5"] * 40)))
     assert len(replicas.deaths) == 2  # the request that kills went to the other one
+    with pytest.raises(BackendError, match="killed by SIGKILL"):
+        list(replicas.submit(asked("steps 5")))
+
+
+def test_a_stop_after_a_death_ends_with_what_is_in_flight(toy: Callable[..., ProcessBackend]) -> None:
+    first, second = toy(window=4), toy(window=4)
+    replicas = Replicas([first, second])
+    results = []
+    for result in replicas.submit(asked(*["steps 20"] * 2_000)):
+        results.append(result)
+        if len(results) == 20:
+            assert first.pid is not None
+            os.kill(first.pid, signal.SIGKILL)
+            replicas.stop()
+    assert 20 <= len(results) < 60 and list(replicas.submit(asked("steps 1"))) == []
+
+
+def test_never_more_than_the_window_is_pulled_ahead(toy: Callable[..., ProcessBackend]) -> None:
+    replicas, pulled = Replicas([toy(window=5), toy(window=5)]), 0
+
+    def requests() -> Iterator[Request]:
+        nonlocal pulled
+        for request in asked(*["steps 3"] * 100):
+            pulled += 1
+            yield request
+
+    ahead = [pulled - done for done, _ in enumerate(replicas.submit(requests()))]
+    assert max(ahead) <= replicas.window and pulled == 100
 
 
 def test_a_batch_stays_on_one_replica(toy: Callable[..., ProcessBackend]) -> None:
