@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +11,9 @@ import pandas as pd
 import pytest
 
 from evalharness.backends.openai import batch as lines
-from evalharness.cli.main import main
 
-MODELS = {"api": "good", "second": "other", "judge": "judge"}
 TASK = ["--task", "m-arenahard-mini[de,ar]", "--limit", "2", "--judge", "arena-hard", "--judge-model", "judge"]
 RUN = ["--models", "api,second", *TASK]
-
-
-@pytest.fixture
-def home(tmp_path: Path, api_server: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
-    models = {name: {"backend": "openai", "path": path, "base_url": api_server.url} for name, path in MODELS.items()}
-    (tmp_path / "evalharness.yaml").write_text(json.dumps({"models": models}), encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("EVALHARNESS_SECRET", "s")
-    return tmp_path
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Any, str]]:
-    def called(*words: str) -> tuple[int, Any, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([*words, "--json"])
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), json.loads(said.out) if said.out else None, said.err
-
-    return called
 
 
 def answered(server: Any, file: str) -> list[dict[str, Any]]:
@@ -57,34 +34,36 @@ def write(rows: list[Any], file: str = "output.jsonl") -> str:
     return file
 
 
-def test_answers_that_came_as_batches_give_the_run_that_asked_directly(home: Path, api_server: Any, call: Any) -> None:
-    assert call("run", *RUN, "--results", "direct")[0] == 0
+def test_answers_that_came_as_batches_give_the_run_that_asked_directly(
+    served_home: Path, api_server: Any, called: Any
+) -> None:
+    assert called("run", *RUN, "--results", "direct")[0] == 0
     direct = api_server.log()
     api_server.tell("reset")
 
     asked = []
     for model, stage, count in (("api", "generate", 4), ("second", "generate", 4), ("judge", "judge", 8)):
-        code, told, _ = call("export", "openai-batch", *RUN, "--of", model, "--out", f"{model}.jsonl")
+        code, told, _ = called("export", "openai-batch", *RUN, "--of", model, "--out", f"{model}.jsonl")
         assert code == 0 and (told["stage"], told["requests"], told["files"]) == (stage, count, [f"{model}-1.jsonl"])
         rows = answered(api_server, f"{model}-1.jsonl")
         asked += rows
-        code, taken, _ = call("import", "openai-batch", told["run"], write(rows))
+        code, taken, _ = called("import", "openai-batch", told["run"], write(rows))
         assert code == 0 and (taken["lines"], taken["stored"]) == (count, count), taken
     canonical = [json.dumps([entry["path"], entry["body"]], sort_keys=True) for entry in api_server.log()]
     assert sorted(canonical) == sorted(json.dumps([e["path"], e["body"]], sort_keys=True) for e in direct)
 
     api_server.tell("reset")
-    code, told, _ = call("run", *RUN)
+    code, told, _ = called("run", *RUN)
     assert code == 0 and api_server.log() == []
     own, other = (pd.read_parquet(Path(root) / told["run"] / "battles.parquet") for root in ("results", "direct"))
     pd.testing.assert_frame_equal(own, other)
-    code, told, _ = call("export", "openai-batch", *RUN, "--of", "judge", "--out", "judge.jsonl")
+    code, told, _ = called("export", "openai-batch", *RUN, "--of", "judge", "--out", "judge.jsonl")
     assert code == 0 and told["requests"] == 0 and told["files"] == []
-    assert call("import", "openai-batch", told["run"], write(asked))[1]["known"] == 16
+    assert called("import", "openai-batch", told["run"], write(asked))[1]["known"] == 16
 
 
-def test_faults_are_counted_and_only_they_are_asked_again(home: Path, api_server: Any, call: Any) -> None:
-    run = call("export", "openai-batch", *RUN, "--of", "api", "--out", "a.jsonl")[1]["run"]
+def test_faults_are_counted_and_only_they_are_asked_again(served_home: Path, api_server: Any, called: Any) -> None:
+    run = called("export", "openai-batch", *RUN, "--of", "api", "--out", "a.jsonl")[1]["run"]
     good, bad, expired, vllm = answered(api_server, "a-1.jsonl")
     changed = json.loads(json.dumps(good))
     changed["response"]["body"]["choices"][0]["message"]["content"] = "a second answer"
@@ -96,7 +75,7 @@ def test_faults_are_counted_and_only_they_are_asked_again(home: Path, api_server
     write([good, changed, bad, expired, vllm, stranger])
     with open("output.jsonl", "a", encoding="utf-8") as file:
         file.write('{"custom_id": "cut')
-    code, told, _ = call("import", "openai-batch", run, "output.jsonl")
+    code, told, _ = called("import", "openai-batch", run, "output.jsonl")
     assert code == 3 and (told["stored"], told["known"], told["unknown"]) == (1, 1, 1)
     assert told["failed"] == {
         "HTTP 500: oops": 1,
@@ -106,39 +85,39 @@ def test_faults_are_counted_and_only_they_are_asked_again(home: Path, api_server
     assert told["left_out"] == ["output.jsonl:7"]
 
     api_server.tell("reset")
-    assert call("run", *RUN)[0] == 0
+    assert called("run", *RUN)[0] == 0
     assert [len(api_server.log(path)) for path in ("good", "other", "judge")] == [3, 4, 8]
     texts = [part for entry in api_server.log("judge") for part in [json.dumps(entry["body"])]]
     assert not any("a second answer" in text for text in texts)
 
 
-def test_a_failure_that_is_answered_in_a_later_line_is_none(home: Path, api_server: Any, call: Any) -> None:
-    run = call("export", "openai-batch", *RUN, "--of", "api", "--out", "a.jsonl")[1]["run"]
+def test_a_failure_that_is_answered_in_a_later_line_is_none(served_home: Path, api_server: Any, called: Any) -> None:
+    run = called("export", "openai-batch", *RUN, "--of", "api", "--out", "a.jsonl")[1]["run"]
     rows = answered(api_server, "a-1.jsonl")
     failed = {**rows[0], "response": {"status_code": 429, "body": None}}
-    code, told, _ = call("import", "openai-batch", run, write([failed, *rows]))
+    code, told, _ = called("import", "openai-batch", run, write([failed, *rows]))
     assert code == 0 and told["stored"] == 4 and told["failed"] == {}
 
 
-def test_games_leave_only_when_every_completion_is_there(home: Path, call: Any) -> None:
-    code, _, said = call("export", "openai-batch", *RUN, "--of", "judge")
+def test_games_leave_only_when_every_completion_is_there(served_home: Path, called: Any) -> None:
+    code, _, said = called("export", "openai-batch", *RUN, "--of", "judge")
     assert code == 2 and "4 of api, 4 of second" in said and "evalharness generate --models api,second" in said
-    assert not list(home.glob("batch-*"))
+    assert not list(served_home.glob("batch-*"))
 
 
 def test_large_exports_are_split_and_no_older_file_is_taken_for_a_part(
-    home: Path, call: Any, monkeypatch: pytest.MonkeyPatch
+    served_home: Path, called: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lines, "MOST_REQUESTS", 3)
-    told = call("export", "openai-batch", *RUN, "--of", "api")[1]
+    told = called("export", "openai-batch", *RUN, "--of", "api")[1]
     assert told["files"] == ["batch-1.jsonl", "batch-2.jsonl"]
     assert [len(Path(file).read_text(encoding="utf-8").splitlines()) for file in told["files"]] == [3, 1]
-    code, _, said = call("export", "openai-batch", *RUN, "--of", "api")
+    code, _, said = called("export", "openai-batch", *RUN, "--of", "api")
     assert code == 2 and "batch-1.jsonl: is there already" in said
     size = max(len(line) for file in told["files"] for line in Path(file).read_bytes().splitlines(keepends=True))
     monkeypatch.setattr(lines, "MOST_REQUESTS", 50_000)
     monkeypatch.setattr(lines, "MOST_BYTES", size)
-    told = call("export", "openai-batch", *RUN, "--of", "api", "--out", "small.jsonl")[1]
+    told = called("export", "openai-batch", *RUN, "--of", "api", "--out", "small.jsonl")[1]
     assert len(told["files"]) > 1 and all(Path(file).stat().st_size <= size for file in told["files"])
 
 
@@ -154,15 +133,15 @@ def test_large_exports_are_split_and_no_older_file_is_taken_for_a_part(
         (["import", "openai-batch", "RUN", "x.jsonl"], "no runs in results"),
     ],
 )
-def test_mistakes_are_one_line(home: Path, call: Any, words: list[str], mend: str) -> None:
-    code, _, said = call(*words)
+def test_mistakes_are_one_line(served_home: Path, called: Any, words: list[str], mend: str) -> None:
+    code, _, said = called(*words)
     assert code == 2 and mend in said and said.count("\n") == 1, said
 
 
-def test_a_model_without_an_address_cannot_leave(home: Path, call: Any) -> None:
+def test_a_model_without_an_address_cannot_leave(served_home: Path, called: Any) -> None:
     row = {"model": "kept", "language": "de", "prompt_id": "mini-code", "text": "x"}
     write([row], "kept.jsonl")
-    code, _, said = call(
+    code, _, said = called(
         "export", "openai-batch", "--models", "api,replay:kept.jsonl", *TASK, "--of", "kept"
     )  # fmt: skip
     assert code == 2 and "has the backend replay" in said
