@@ -30,6 +30,7 @@ from evalharness.types import Engine
 DTYPES = ("float32", "bfloat16", "float16")
 # Settings that change the output and travel with each request.
 RENDERING = ("add_bos", "chat_template", "chat_template_kwargs", "max_length", "thinking")
+COUNTS = ("replicas", "max_num_seqs", "tensor_parallel_size", "pipeline_parallel_size")  # whole numbers above 0
 _PLACES = ("adapter_folder",)  # where a file lies that a setting identifies
 
 PACKAGES = {  # the SHA-256 of what a package carries, and the terms it comes under
@@ -169,8 +170,9 @@ def _check_settings(settings: Mapping[str, Any], loader: Loader) -> None:
     known = (*loader.settings, *RENDERING, *loader.options)
     if unknown := next((key for key in settings if key not in known), None):
         raise ModelError(f"unknown setting '{unknown}'; {suggestion(unknown, known)}")
-    if "replicas" in settings:
-        replicas.count(settings["replicas"])
+    for name in COUNTS:
+        if settings.get(name) is not None:
+            replicas.count(settings[name], name)
     if (dtype := settings.get("dtype")) is not None and dtype not in DTYPES:
         raise ModelError(f"dtype '{dtype}' is none of {', '.join(DTYPES)}")
 

@@ -194,8 +194,8 @@ def opened(
     return Replicas([make(file, place) for file, place in zip(logs, places(number, cards, os.environ), strict=True)])
 
 
-def count(said: object) -> int:
-    """Return the ``replicas`` of an entry; raises ModelError where it is no number of them."""
+def count(said: object, name: str = "replicas") -> int:
+    """Return the number that an entry says under ``name``; raises ModelError where it is none above 0."""
     if isinstance(said, bool) or not isinstance(said, int) or said < 1:
-        raise ModelError(f"replicas: {said} is no number of engines; write 1 or more")
+        raise ModelError(f"{name}: {said} is no whole number above 0")
     return said

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from glob import escape
@@ -31,9 +31,10 @@ from evalharness.stages.generate import generate
 from evalharness.stages.judge import judge
 from evalharness.stages.load import Loaded, load_samples
 from evalharness.stages.review import review
+from evalharness.stages.silent import Silent
 from evalharness.stages.stream import Stop
 from evalharness.store import CompletionRow, GameRow, Journal, ReviewRow, Runs, held
-from evalharness.types import Engine, Event, Request, Result
+from evalharness.types import Engine, Event, Request
 
 Keep = Callable[[Request], None]
 
@@ -72,26 +73,6 @@ class Taken:
     def complete(self) -> bool:
         """Whether every line was an answer."""
         return not (self.failed or self.unknown or self.left_out)
-
-
-class _Keeper:
-    """A backend that answers nothing and gives what it is asked to ``keep``."""
-
-    capabilities: frozenset[str] = frozenset()
-    window = 1
-
-    def __init__(self, keep: Keep | None) -> None:
-        self._keep = keep
-
-    def submit(self, requests: Iterable[Request]) -> Iterator[Result]:
-        for request in requests if self._keep else ():
-            assert self._keep is not None
-            self._keep(request)
-        return iter(())
-
-    def stop(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class _Files:
@@ -171,7 +152,7 @@ def _desk(journal: Journal, keeper: Callable[[Engine], Keep | None]) -> Iterator
 
     def unheard(event: Event) -> None: ...
 
-    with Engines(lambda engine: _Keeper(keeper(engine))) as engines:
+    with Engines(lambda engine: Silent(keeper(engine))) as engines:
         yield Desk(journal, engines, unheard, Stop())
 
 

@@ -5,7 +5,7 @@ The stages do the work, before an engine that answers nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
@@ -23,9 +23,10 @@ from evalharness.stages.generate import generate
 from evalharness.stages.judge import judge
 from evalharness.stages.load import load_samples
 from evalharness.stages.review import review
+from evalharness.stages.silent import Silent
 from evalharness.stages.stream import Stop
 from evalharness.store import GameRow, Journal, ReviewRow, SampleRow
-from evalharness.types import Event, Message, Request, Result, Sample
+from evalharness.types import Event, Message, Request, Sample
 
 # Of our prompts in 23 languages Gemma 3's tokenizer makes tokens of 3.0 (Czech), 4.1 (English) to 8.6 bytes (Hindi).
 BYTES_A_TOKEN = 3
@@ -76,18 +77,15 @@ class Forecast:
 
 @dataclass
 class _Tally:
-    """A backend that answers nothing, and counts what it is asked: bytes to ``read``, tokens that may be ``written``."""
+    """What an engine would be asked: bytes to ``read``, tokens that may be ``written``."""
 
-    capabilities: frozenset[str] = frozenset()
-    window: int = 1
     read: int = 0
     written: int = 0
 
-    def submit(self, requests: Iterable[Request]) -> Iterator[Result]:
-        for request in requests:
-            prompt = request.messages if request.text is None else request.text
-            self.count(_bytes(prompt or ""), (request.sampling.max_tokens or 0) if request.kind == "generate" else 1)
-        return iter(())
+    def add(self, request: Request) -> None:
+        """Count ``request``."""
+        prompt = request.messages if request.text is None else request.text
+        self.count(_bytes(prompt or ""), (request.sampling.max_tokens or 0) if request.kind == "generate" else 1)
 
     def count(self, read: int, written: int) -> None:
         """Add one request."""
@@ -100,10 +98,6 @@ class _Tally:
         self.read = self.written = 0
         return counts
 
-    def stop(self) -> None: ...
-
-    def close(self) -> None: ...
-
 
 def dry_run(ask: Ask, root: Path, *, judged: bool = True) -> Forecast:
     """Return what ``ask`` would come to in the results folder ``root``; data sets are read, and weights fetched, if need be.
@@ -114,7 +108,7 @@ def dry_run(ask: Ask, root: Path, *, judged: bool = True) -> Forecast:
     loaded = load_samples(plan, root, extend=False)
     events: list[Event] = []
     tally = _Tally()
-    with Journal.looking(root) as journal, Engines(lambda engine: tally) as engines:
+    with Journal.looking(root) as journal, Engines(lambda engine: Silent(tally.add)) as engines:
         steps: list[Step] = []
 
         def generated(event: Event) -> None:

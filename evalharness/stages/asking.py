@@ -74,9 +74,10 @@ def ask(
     def tick() -> None:
         nonlocal told
         desk.journal.tick()
-        doing = getattr(backend, "loading", None)  # of an engine in a process of its own
-        if doing is not None and time.monotonic() - told >= LOADING_SECONDS:
-            told = time.monotonic()
+        if (now := time.monotonic()) - told < LOADING_SECONDS:
+            return
+        told = now
+        if (doing := getattr(backend, "loading", None)) is not None:  # of an engine in a process of its own
             desk.listen(Event(stage, subject, done, total, reused, note=f"loading: {doing}"))
 
     for result in drain(backend, requests(), desk.stop, tick):
@@ -91,5 +92,7 @@ def ask(
     desk.journal.flush()
     if deaths := getattr(backend, "deaths", ()):  # of replicas, whose requests the others took over
         first = deaths[0].splitlines()[0]
-        desk.listen(Event(stage, subject, done, total, reused, tokens, errors, f"{len(deaths)} replicas died: {first}"))
+        desk.listen(
+            Event(stage, subject, done, total, reused, tokens, errors, f"replicas that died: {len(deaths)}; {first}")
+        )
     desk.check(total - done)

@@ -243,6 +243,7 @@ def test_a_proxy_of_the_environment_is_used_except_for_the_hosts_it_names(
             body = b'{"choices": [{"message": {"content": "through"}, "finish_reason": "stop"}]}'
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Type", "application/json; charset=klingon")  # JSON is UTF-8, whatever is said
             self.end_headers()
             self.wfile.write(body)
 

@@ -158,7 +158,7 @@ def test_every_replica_has_cards_of_its_own() -> None:
     with pytest.raises(ModelError, match="replicas: 3 on 2 GPUs each need 6, and this machine shows 5; set fewer"):
         places(3, 2, shown)
     for wrong in (0, -1, True, "two", 1.5):
-        with pytest.raises(ModelError, match="is no number of engines"):
+        with pytest.raises(ModelError, match=r"replicas: .* is no whole number above 0"):
             count(wrong)
 
 
@@ -187,5 +187,5 @@ def test_replicas_of_a_real_model_answer_as_one_does(tiny_model: Path, tmp_path:
         finally:
             backend.close()
     assert answers[0] == answers[1] and len(keys) == 1
-    with pytest.raises(ModelError, match="replicas: 0 is no number of engines"):
+    with pytest.raises(ModelError, match="replicas: 0 is no whole number above 0"):
         resolve(ModelSpec("m", "hf", str(tiny_model), engine={"replicas": 0}))

@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-HEAVY = ("pandas", "numpy", "pyarrow", "openai", "datasets", "torch", "transformers", "huggingface_hub", "rich")
+HEAVY = (
+    "aiohttp",
+    "pandas",
+    "numpy",
+    "pyarrow",
+    "openai",
+    "datasets",
+    "torch",
+    "transformers",
+    "huggingface_hub",
+    "rich",
+)
 
 
 def evalharness(*arguments: str, cwd: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess[str]:

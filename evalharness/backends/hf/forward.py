@@ -61,11 +61,12 @@ class Forward:
 
     def _run(self, ids: Any, mask: Any, cache: Any, keep: int, cached: bool) -> Step:
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        optional = {"position_ids": positions, "logits_to_keep": keep, self._cache: cache}
+        optional = {"position_ids": positions, "logits_to_keep": keep}
         out = self.model(
             input_ids=ids,
             attention_mask=mask,
             use_cache=cached or cache is not None,
+            **{self._cache: cache},
             **{name: value for name, value in optional.items() if name in self._accepted},
         )
         return Step(out.logits[:, -keep:], getattr(out, self._cache) if cached else None, mask)

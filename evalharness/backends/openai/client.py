@@ -91,7 +91,7 @@ class Client:
                 ) as response,
             ):
                 self.reached = True
-                text = (await self._body(response)).decode(response.charset or "utf-8", "replace")
+                text = (await self._body(response)).decode("utf-8", "replace")
         except aiohttp.ConnectionTimeoutError:
             words = f"no connection to {self.endpoint.base_url}"
             raise AgainError("timeout", words, unreachable=True) from None

@@ -20,7 +20,6 @@ WAITING = 64  # requests with the engine beyond those it runs, so that one that 
 _CHILD = {
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # the process that forks would have threads and a GPU
     "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_CONFIGURE_LOGGING": "1",
 }
 
 
