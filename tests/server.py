@@ -21,9 +21,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 LOCK = threading.Lock()
+CROWD = threading.Lock()
 LOG: list[dict[str, Any]] = []
 ASKED: Counter[tuple[str, str]] = Counter()
-STATE = {"in_flight": 0, "most": 0, "resets": 0}
+STATE: dict[str, Any] = {"in_flight": 0, "most": 0, "resets": 0, "crowd": 0, "calls": 0, "after": 0}
 TAUGHT: set[str] = set()
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10, "prompt_tokens_details": {"cached_tokens": 4}}
 
@@ -201,6 +202,31 @@ def echo_key(number: int) -> Reply:
     return reply
 
 
+def crowded(handler: Handler, asked: dict[str, Any], count: int) -> None:
+    """Serve four at once and tell all others to wait."""
+    with CROWD:
+        STATE["crowd"] += 1
+        full = STATE["crowd"] > 4
+    try:
+        if full:
+            return handler.send(429, error("too many requests at once"))
+        time.sleep(0.06)
+        return handler.send(200, chat(asked))
+    finally:
+        with CROWD:
+            STATE["crowd"] -= 1
+
+
+def storm(handler: Handler, asked: dict[str, Any], count: int) -> None:
+    """Tell nine in ten to wait during the first two seconds."""
+    with CROWD:
+        STATE.setdefault("storm", time.monotonic())
+        STATE["calls"] += 1
+        refused = time.monotonic() < STATE["storm"] + 2 and STATE["calls"] % 10 != 0
+        STATE["after"] += time.monotonic() >= STATE["storm"] + 2
+    return handler.send(429, error("slow down")) if refused else handler.send(200, chat(asked))
+
+
 def zipped(handler: Handler, asked: dict[str, Any], count: int) -> None:
     handler.send_bytes(200, gzip.compress(json.dumps(chat(asked)).encode()), {"Content-Encoding": "gzip"})
 
@@ -270,6 +296,8 @@ FAULTS: dict[str, Reply] = {
     "echo-500": echo_key(500),
     "echo-200": echo_key(200),
     "credit": credit,
+    "crowded": crowded,
+    "storm": storm,
     "slow": lambda handler, asked, count: (time.sleep(0.3), handler.send(200, chat(asked)))[1],
 }  # fmt: skip
 PLAIN = {"good", "other", "judge", "judge-2", "labels", "labels-rare", "labels-far", "labels-none", "mute", "misspelt"}

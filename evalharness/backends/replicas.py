@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, islice
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Queue
 from typing import Protocol
 
 from evalharness.errors import BackendError, ModelError
@@ -36,7 +36,7 @@ class Replicas:
         self._alive = list(backends)
         self._all = tuple(backends)
         self.capabilities = backends[0].capabilities
-        self.window = sum(backend.window + HANDFUL for backend in backends)
+        self.window = sum(backend.window + 2 * HANDFUL for backend in backends)
         self.deaths: list[str] = []
         self._stopping = threading.Event()
 
@@ -71,23 +71,28 @@ class Replicas:
 
     def _round(self, queue: _Queue) -> Iterator[Result]:
         """Let every living backend answer until the queue is empty."""
-        told: SimpleQueue[Result | None] = SimpleQueue()
         if not (alive := list(self._alive)):
             raise BackendError(self.deaths[-1])
+        told: Queue[Result | None] = Queue(HANDFUL * len(alive))  # a caller that is slow is waited for
+        ended = 0
         with ThreadPoolExecutor(len(alive), thread_name_prefix="replica") as pool:
             served = [pool.submit(self._serve, backend, queue, told) for backend in alive]
             try:
-                for _ in served:
-                    while (result := told.get()) is not None:
+                while ended < len(served):
+                    if (result := told.get()) is None:
+                        ended += 1
+                    else:
                         yield result
             finally:
-                queue.pause()  # where the caller gave up, nothing more is taken
+                queue.pause()  # where the caller gave up, nothing more is taken, and what comes is nobody's
+                while ended < len(served):
+                    ended += told.get() is None
         for future in served:
             future.result()
         if not self._alive:
             raise BackendError(self.deaths[-1])
 
-    def _serve(self, backend: Loaded, queue: _Queue, told: SimpleQueue[Result | None]) -> None:
+    def _serve(self, backend: Loaded, queue: _Queue, told: Queue[Result | None]) -> None:
         share = _Share(queue)
         try:
             for result in backend.submit(share):

@@ -99,6 +99,40 @@ def test_many_are_in_flight_at_once_and_never_more_over_connections_that_are_kep
     assert len({entry["port"] for entry in api_server.log()}) == 8
 
 
+def test_a_crowded_server_gets_about_as_many_requests_at_once_as_it_serves(api_server: Any, backend: Any) -> None:
+    number = 400
+    results = list(backend("crowded", concurrency=32).submit(asking(i) for i in range(number)))
+    assert len(results) == number and all(result.error is None for result in results)
+    assert len(api_server.log("crowded")) < 1.3 * number
+
+
+def test_after_a_storm_of_refusals_everything_is_answered_and_little_is_asked_twice(
+    api_server: Any, backend: Any
+) -> None:
+    number = 300
+    results = list(backend("storm", concurrency=32).submit(asking(i) for i in range(number)))
+    assert len(results) == number and all(result.error is None for result in results)
+    state = api_server.state()
+    before = state["calls"] - state["after"]
+    assert state["after"] == number - before // 10  # each of those that were left is asked once
+    assert before < 1.3 * number
+
+
+def test_requests_a_minute_are_begun_evenly(api_server: Any, backend: Any) -> None:
+    began = time.monotonic()
+    results = list(backend("good", concurrency=8, requests_per_minute=600).submit(asking(i) for i in range(16)))
+    assert len(results) == 16 and 1.4 <= time.monotonic() - began < 4  # 15 gaps of 0.1 s
+
+
+def test_a_stop_asks_none_of_those_that_wait_for_their_turn(api_server: Any, backend: Any) -> None:
+    served = backend("good", concurrency=8, requests_per_minute=60)
+    threading.Timer(0.5, served.stop).start()
+    began = time.monotonic()
+    results = list(served.submit(asking(i) for i in range(20)))
+    assert time.monotonic() - began < 3
+    assert [result.error for result in results] == [None] and len(api_server.log()) == 1
+
+
 def test_at_most_window_requests_are_pulled_ahead(backend: Any) -> None:
     pulled = 0
 

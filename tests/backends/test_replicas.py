@@ -136,8 +136,19 @@ def test_never_more_than_the_window_is_pulled_ahead(toy: Callable[..., ProcessBa
             pulled += 1
             yield request
 
-    ahead = [pulled - done for done, _ in enumerate(replicas.submit(requests()))]
+    ahead = []
+    for done, _ in enumerate(replicas.submit(requests())):
+        ahead.append(pulled - done)
+        time.sleep(0.01)  # slower than the engines, which must wait for it
     assert max(ahead) <= replicas.window and pulled == 100
+
+
+def test_a_caller_that_gives_up_leaves_nothing_hanging(toy: Callable[..., ProcessBackend]) -> None:
+    replicas = Replicas([toy(window=5), toy(window=5)])
+    stream = replicas.submit(asked(*["steps 1"] * 500))
+    next(stream)
+    stream.close()
+    assert len(list(replicas.submit(asked("steps 1", "steps 1")))) == 2
 
 
 def test_a_batch_stays_on_one_replica(toy: Callable[..., ProcessBackend]) -> None:

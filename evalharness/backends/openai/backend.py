@@ -22,6 +22,7 @@ from evalharness.backends.openai import reply
 from evalharness.backends.openai.body import compose
 from evalharness.backends.openai.entry import endpoint
 from evalharness.backends.openai.faults import AgainError, ItemError, NoLogprobsError, NoModelError, TooLongError
+from evalharness.backends.openai.pace import Pace
 from evalharness.errors import BackendError, EvalHarnessError, ModelError, suggestion
 from evalharness.types import Engine, Request, Result
 
@@ -32,7 +33,7 @@ FIRST_WAIT = 0.5  # seconds, doubled with every attempt
 LONGEST_WAIT = 30.0
 UNREACHED_RETRIES = 3  # of a server that was never spoken to: it is more likely misspelt than busy
 
-_Task = asyncio.Task[Result]
+_Task = asyncio.Task[Result | None]  # None: stopped before it was asked
 
 
 class OpenAIBackend:
@@ -55,6 +56,7 @@ class OpenAIBackend:
         self._thread: threading.Thread | None = None
         self._client: Client | None = None
         self._hurry = asyncio.Event()  # set: nothing is asked again
+        self._pace = Pace(self.endpoint.concurrency, self.endpoint.requests_per_minute)
         self._stopping = threading.Event()
         self._closed = False
         self._has_logprobs = False
@@ -75,7 +77,8 @@ class OpenAIBackend:
                     raise BackendError(f"{self.endpoint.base_url}: the connection was closed while it was asked")
                 error = task.exception()
                 if error is None:
-                    yield task.result()
+                    if (result := task.result()) is not None:
+                        yield result
                 elif isinstance(error, EvalHarnessError):
                     fatal = fatal or error
                 else:
@@ -89,7 +92,7 @@ class OpenAIBackend:
         loop = self._loop
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # it was closed meanwhile
-                loop.call_soon_threadsafe(self._hurry.set)
+                loop.call_soon_threadsafe(self._hasten)
 
     def close(self) -> None:
         """Give up what is in flight, close the connections and end the thread; done twice it does nothing."""
@@ -128,7 +131,7 @@ class OpenAIBackend:
         self._note(f"{self.endpoint.model} at {self.endpoint.base_url}, {self.window} at once, with {key}")
         self._loop = asyncio.new_event_loop()
         if self._stopping.is_set():
-            self._hurry.set()
+            self._hasten()
         self._thread = threading.Thread(target=self._run, args=(self._loop,), name="openai", daemon=True)
         self._thread.start()
 
@@ -149,7 +152,7 @@ class OpenAIBackend:
             await self._client.close()
         self._note("closed; " + ", ".join(f"{name}: {number}" for name, number in sorted(self.counts.items())))
 
-    async def _answer(self, request: Request) -> Result:
+    async def _answer(self, request: Request) -> Result | None:
         path = ""
         try:
             path, body = compose(self.endpoint, request)
@@ -160,37 +163,57 @@ class OpenAIBackend:
         except NoLogprobsError as error:
             if self._has_logprobs:
                 return ItemError("the answer has no log-probabilities", transient=True).result(request.id)
-            self._hurry.set()
+            self._hasten()
             words = f" (it said: {error})" if str(error) else ""
             raise ModelError(
                 f"model {self.endpoint.model} does not return log-probabilities{words}; use a judge that reads labels, such "
                 "as arena-hard, or a server that returns them"
             ) from None
         except NoModelError as error:
-            self._hurry.set()
+            self._hasten()
             raise await self._unknown(path, str(error)) from None
         except EvalHarnessError:
-            self._hurry.set()
+            self._hasten()
             raise
 
-    async def _asked(self, request: Request, path: str, body: dict[str, Any]) -> Result:
-        """Ask until there is an answer, a fault that asking again cannot mend, or no time left."""
-        began, failed, attempt = time.monotonic(), 0, 0
+    async def _asked(self, request: Request, path: str, body: dict[str, Any]) -> Result | None:
+        """Ask until there is an answer, a fault that asking again cannot mend, or no time left; ``None`` if never asked."""
+        began, failed, attempt = None, 0, 0
+        again: AgainError | None = None
         while True:
+            if (number := await self._pace.turn()) is None:
+                return None if again is None else self._failed(request, again, attempt, 0.0, 0.0)
+            began = began or time.monotonic()
             attempt += 1
+            answered = False
             try:
-                return await self._attempt(request, path, body, began)
+                result = await self._attempt(request, path, body, began)
+                answered = True
+                return result
             except TooLongError as error:
                 if error.room is None or not _shortened(body, error.room):
                     raise
                 self._fault(request, f"{error}; asked again for {error.room} tokens")
+                continue
             except AgainError as error:
-                self.counts[error.kind] += 1
-                failed += not error.told
-                rest = self.endpoint.deadline - (time.monotonic() - began)
-                wait = error.wait if error.wait is not None else _backoff(attempt)
-                if self._given_up(error, failed) or wait > rest or not await self._waited(request, error, wait):
-                    return self._failed(request, error, attempt, wait, rest)
+                again = error
+            finally:
+                self._pace.ended(number, answered)
+            self.counts[again.kind] += 1
+            failed += not again.told
+            rest = self.endpoint.deadline - (time.monotonic() - began)
+            wait = again.wait if again.wait is not None else _backoff(attempt)
+            if self._given_up(again, failed) or wait > rest:
+                return self._failed(request, again, attempt, wait, rest)
+            if again.told:
+                self._pace.told_to_wait(number, again.wait or 0.0)
+            if not await self._waited(request, again, wait):
+                return self._failed(request, again, attempt, wait, rest)
+
+    def _hasten(self) -> None:
+        """Ask nothing again, and nothing that still waits for its turn."""
+        self._hurry.set()
+        self._pace.stop()
 
     async def _attempt(self, request: Request, path: str, body: dict[str, Any], began: float) -> Result:
         assert self._client is not None

@@ -29,6 +29,7 @@ class Endpoint:
     """A model behind an address. ``key_env`` names the environment variable of the key; ``None``: no key is sent.
 
     ``timeout`` is seconds for one attempt, ``deadline`` seconds for a request with all its attempts and waits;
+    ``concurrency`` is the most requests at once, ``requests_per_minute`` the most that are begun in a minute.
     ``max_retries`` counts the attempts after the first that failed (being told to wait is no failure).
     """
 
@@ -42,6 +43,7 @@ class Endpoint:
     extra_body: Mapping[str, Any] | None = None
     chat_template_kwargs: Mapping[str, Any] | None = None
     concurrency: int = 16
+    requests_per_minute: int | None = None
     timeout: float = 600.0
     max_retries: int = 6
     deadline: float = 1800.0
@@ -84,6 +86,7 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "concurrency": _whole(1, 10_000),
+    "requests_per_minute": _whole(1, 10_000_000),
     "timeout": _SECONDS,
     "max_retries": _whole(0, 1000),
     "deadline": _SECONDS,
