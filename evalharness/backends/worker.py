@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
     control, results, parent = (int(number) for number in arguments[:3])
     os.set_inheritable(control, False)
     os.set_inheritable(results, False)
-    guard = _guard(control, results)
+    _guard(control, results)
     _die_with(parent)
     inbox = _Inbox(control)
     with open(results, "wb", buffering=0) as outbox:
@@ -69,8 +69,6 @@ def main(arguments: Sequence[str]) -> None:
             _stream(inbox, outbox, runner)
         elif runner is not None:
             _group_by_group(inbox, outbox, runner)
-    os.kill(guard, signal.SIGKILL)
-    os.waitpid(guard, 0)
 
 
 def _group_by_group(inbox: _Inbox, outbox: Any, runner: Runner) -> None:
@@ -165,20 +163,16 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _guard(control: int, results: int) -> int:
+def _guard(control: int, results: int) -> None:
     """Fork a process that kills this process group once the control pipe has no writer, or this process has ended.
-
-    Returns its process id.
 
     A process of its own, since a thread of this one could neither run while the engine holds the interpreter nor take
     along what the engine has started when the engine is killed.
     """
     engine = os.getpid()
-    guard = os.fork()
-    if guard == 0:
+    if os.fork() == 0:
         os.close(results)
         _watch(control, engine)
-    return guard
 
 
 def _watch(control: int, engine: int) -> NoReturn:

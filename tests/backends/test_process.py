@@ -252,9 +252,11 @@ def main():
     backend = ProcessBackend(Engine("toy", "toy", "w"), "toy_engine")
     (result,) = backend.submit([Request("1", "generate", None, "child")])
     print(backend.pid, result.text, flush=True)
+    if "idle" in sys.argv[1]:
+        time.sleep(600)
     list(backend.submit([Request("2", "generate", None, "hold")]))
 
-if sys.argv[1] == "thread":
+if "thread" in sys.argv[1]:
     threading.Thread(target=main).start()
 else:
     main()
@@ -280,7 +282,7 @@ def started_parent(where: str) -> Iterator[tuple[subprocess.Popen[str], list[int
                 os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("where", ["thread", "main"])
+@pytest.mark.parametrize("where", ["thread", "main", "idle thread", "idle main"])
 def test_a_killed_parent_takes_the_child_and_its_children_along(where: str) -> None:
     with started_parent(where) as (parent, pids):
         parent.kill()

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from multiprocessing import active_children
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +52,17 @@ def load(engine: Engine) -> VllmRunner:
         tokenizer = AutoTokenizer.from_pretrained(engine.path, local_files_only=True)
     except (OSError, ValueError, TypeError, ImportError, NotImplementedError) as error:
         raise ModelError(f"{type(error).__name__}: {error}") from error
+    threading.Thread(target=_end_with, args=(active_children(),), daemon=True, name="engine").start()
     return VllmRunner(loaded, tokenizer, None if folder is None else LoRARequest("adapter", 1, folder))
+
+
+def _end_with(processes: Sequence[BaseProcess]) -> None:
+    """End this process once one of the engine's has: vLLM would wait for its answers for ever."""
+    if processes and (ended := wait([process.sentinel for process in processes])):
+        names = [process.name for process in processes if process.sentinel in ended]
+        sys.stderr.write(f"RuntimeError: the engine's process {', '.join(names)} has ended\n")
+        sys.stderr.flush()
+        os._exit(1)
 
 
 class VllmRunner:
