@@ -221,7 +221,7 @@ ENDS = {  # model: (finish, text, thinking, beginning of the error, transient)
     "length": ("length", "length says", None, None), "filter": ("filtered", "", None, None),
     "filter-400": ("filtered", None, None, None), "refusal": ("refused", "I cannot", None, None),
     "thinker": ("stop", "thinker says", "Hm. So.", None), "thinker-2": ("stop", "thinker-2 says", "Hm. So.", None),
-    "thinker-cut": ("length", "", "Hm", None), "context": ("context", None, None, None),
+    "thinker-cut": ("length", "", "Hm", None), "context": ("context", None, None, "maximum context length is 10 tokens, you sent 99"),
     "tools": ("error", None, None, "the answer ended with finish_reason 'tool_calls'"),
     "bad": ("error", None, None, "messages: must alternate (HTTP 400)"),
     "bad-422": ("error", None, None, "[{'msg': 'wrong'}] (HTTP 422)"),
