@@ -12,7 +12,7 @@ import signal
 import time
 from pathlib import Path
 
-MARK = "EVALHARNESS_ENGINE"
+MARK = "_EVALHARNESS_ENGINE"
 ROUNDS = 100  # of killing, since what is killed ends, and what it was just starting begins, a little later
 ROUND_SECONDS = 0.01
 _KEPT = {"SPT_NOENV": "1"}  # setproctitle, with which vLLM names its processes, would write over the environment

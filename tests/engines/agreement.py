@@ -19,11 +19,13 @@ AGREEING = 0.9  # of the prompts
 QUESTIONS = sorted((Path(__file__).resolve().parents[2] / "tasks" / "m-arenahard-mini").glob("*.jsonl"))
 
 
-def prompts(number: int, start: int = 0, end: int = 60) -> list[str]:
-    """Return those characters of ``number`` questions, each in another language than the one before it."""
+def prompts(number: int) -> list[tuple[str, str]]:
+    """Return the beginnings of ``number`` questions, each in another language than the one before it, and how they go on."""
     files = [path.read_text(encoding="utf-8").splitlines() for path in QUESTIONS]
     lines = [lines[row] for row in range(min(map(len, files))) for lines in files]
-    return [json.loads(line)["prompt"][start:end] for line in lines[:number]]
+    texts = [json.loads(line)["prompt"] for line in lines[:number]]
+    begun = [text[: min(60, len(text) // 2)].rstrip() for text in texts]
+    return [(start, text[len(start) : len(start) + 20]) for start, text in zip(begun, texts, strict=True)]
 
 
 def generate(engine: Any, name: str, asked: str | tuple[Message, ...], **sampling: Any) -> Request:
@@ -71,8 +73,9 @@ class Plain:
 
     def greedy(self, prompt: Sequence[int], tokens: int = TOKENS) -> Reference:
         """Continue ``prompt`` by ``tokens`` tokens, or to its end."""
+        given = self.torch.tensor([list(prompt)])
         out = self.model.generate(
-            self.torch.tensor([list(prompt)]), max_new_tokens=tokens, do_sample=False, output_logits=True,
+            given, attention_mask=self.torch.ones_like(given), max_new_tokens=tokens, do_sample=False, output_logits=True,
             return_dict_in_generate=True, pad_token_id=0,
         )  # fmt: skip
         ids: list[int] = out.sequences[0, len(prompt) :].tolist()
@@ -118,6 +121,7 @@ class Plain:
 
 def parted(reference: Reference, text: str) -> int | None:
     """Return the number of the first token in which ``text`` is another one, ``None`` where it is the same text."""
+    text = clean_text(text)
     if not reference.pieces or text == reference.pieces[-1]:
         return None
     whole, broken, _ = reference.pieces[-1].partition("\ufffd")  # bytes that are no letter: each decoder has its own way

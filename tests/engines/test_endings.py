@@ -10,7 +10,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,23 +65,9 @@ def stored() -> dict[str, Any]:
         return {row[0]: row for row in database.execute("SELECT * FROM results")}
 
 
-def engines(run: psutil.Process) -> dict[str, list[psutil.Process]]:
-    """Return the processes of every engine that ``run`` has now, by the model that its worker was told to load."""
-    found: dict[str, list[psutil.Process]] = {}
-    for worker in run.children():
-        found[str(worker.pid)] = [worker, *worker.children(recursive=True)]
-    return found
-
-
-def memory(processes: Sequence[psutil.Process]) -> int:
-    """Return the bytes that belong to living ``processes`` alone."""
-    total = 0
-    for process in processes:
-        try:
-            total += process.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
-    return total
+def engines(run: psutil.Process) -> dict[int, list[psutil.Process]]:
+    """Return the processes of every engine that ``run`` has now, by the id of its worker."""
+    return {worker.pid: [worker, *worker.children(recursive=True)] for worker in run.children()}
 
 
 def test_an_engine_killed_for_want_of_memory_is_told_once_and_the_run_goes_on_with_each_engine_alone(
@@ -115,7 +100,7 @@ def test_an_engine_killed_for_want_of_memory_is_told_once_and_the_run_goes_on_wi
     assert 0 < len(before) < ANSWERS
 
     command = said.partition("evalharness resume ")[2].split()
-    seen: set[str] = set()
+    seen: set[int] = set()
     with started("resume", *command[:3]) as resumed:
         try:
             while resumed.poll() is None:

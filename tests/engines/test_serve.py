@@ -16,7 +16,8 @@ from evalharness.types import Message
 
 pytestmark = pytest.mark.engines
 ENTRY = {"concurrency": 8, "top_logprobs": 1000}  # of 1000 tokens in all
-TEXTS = prompts(23)
+PAIRS = prompts(23)
+TEXTS = [text for text, _ in PAIRS]
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +66,7 @@ def test_chats_agree_and_begun_answers_are_gone_on_with(served: tuple[Any, Any],
 
 def test_likelihoods_agree(served: tuple[Any, Any], plain: Plain) -> None:
     engine, backend = served
-    endings = prompts(23, 60, 80)
-    asked = [
-        likelihood(engine, f"{i}", text, ending, " x")
-        for i, (text, ending) in enumerate(zip(TEXTS, endings, strict=True))
-    ]
+    asked = [likelihood(engine, f"{i}", text, ending, " x") for i, (text, ending) in enumerate(PAIRS)]
     answers = ask(backend, asked)
     compared = 0
     for request, answer in zip(asked, answers, strict=True):

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.engines
 
 Opener = Callable[..., tuple[Any, Any]]
 SAYS = "Yes, this is my answer."
-TEXTS = prompts(23)
+PAIRS = prompts(23)
+TEXTS = [text for text, _ in PAIRS]
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +43,10 @@ def test_texts_agree(base: tuple[Any, Any], plain: Plain) -> None:
 def test_likelihoods_and_labels_agree(base: tuple[Any, Any], plain: Plain) -> None:
     engine, backend = base
     asked = [likelihood(engine, f"{i}", text, " Paris is old", " and", " x") for i, text in enumerate(TEXTS[:6])]
-    asked += [likelihood(engine, f"e{i}", TEXTS[i], ending) for i, ending in enumerate(prompts(23, 60, 80))]
+    asked += [likelihood(engine, f"e{i}", *pair) for i, pair in enumerate(PAIRS)]
     asked += [likelihood(engine, "labels", "Answer:", "A", "B", "C", kind="label_logprobs")]
     for request, answer in zip(asked, ask(backend, asked), strict=True):
+        assert answer.error is None
         for value, ending in zip(answer.logprobs or (), request.continuations, strict=True):
             wanted, tokens = plain.ending(str(request.text), ending)
             assert value == pytest.approx(wanted, abs=1e-3 * tokens)
@@ -144,13 +146,12 @@ def test_a_quantised_checkpoint_is_loaded_as_it_says(
     folder.mkdir()
     whole_numbers(tiny_model, folder)
     engine, backend = opener("vllm", str(folder))
-    asked = [likelihood(engine, f"e{i}", TEXTS[i], ending) for i, ending in enumerate(prompts(23, 60, 80))]
+    asked = [likelihood(engine, f"e{i}", *pair) for i, pair in enumerate(PAIRS)]
     off = []
     for request, answer in zip(asked, ask(backend, asked), strict=True):
         wanted, tokens = plain.ending(str(request.text), *request.continuations)
         assert answer.logprobs is not None, answer.error
         off.append(abs(answer.logprobs[0] - wanted) / tokens)
-    print("OFF", sum(off) / len(off), max(off))
     assert 1e-4 < sum(off) / len(off) < 0.1  # not the weights as they were, and close to them
 
 
