@@ -231,7 +231,10 @@ def test_a_token_across_the_border_belongs_to_the_continuation() -> None:
 
 
 def test_the_first_bytes_of_a_letter_belong_to_the_continuation_that_begins_with_it() -> None:
-    reply = {"tokens": ["Η", " Άννα", "", " ψ", "", "η", "."], "token_logprobs": [None, -1.0, -2.0, -4.0, -8.0, -16.0, -99.0]}
+    reply = {
+        "tokens": ["Η", " Άννα", "", " ψ", "", "η", "."],
+        "token_logprobs": [None, -1.0, -2.0, -4.0, -8.0, -16.0, -99.0],
+    }
     assert logprobs.of_continuation("Η Άννα ψη", " ψη", reply) == -30.0
     assert logprobs.of_continuation("Η Άννα ψη", "η", reply) == -24.0
 

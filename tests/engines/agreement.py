@@ -62,6 +62,7 @@ class Plain:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        torch.set_num_threads(1)  # two that wait for each other are slow where something else runs
         self.torch = torch
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
@@ -124,7 +125,9 @@ def parted(reference: Reference, text: str) -> int | None:
     text = clean_text(text)
     if not reference.pieces or text == reference.pieces[-1]:
         return None
-    whole, broken, _ = reference.pieces[-1].partition("\ufffd")  # bytes that are no letter: each decoder has its own way
+    whole, broken, _ = reference.pieces[-1].partition(
+        "\ufffd"
+    )  # bytes that are no letter: each decoder has its own way
     if broken and text.startswith(whole):
         return None
     return next((i for i, piece in enumerate(reference.pieces) if not text.startswith(piece.rstrip("\ufffd"))), 0)

@@ -33,7 +33,9 @@ Serve = Callable[..., str]
 def _own_environment() -> None:
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vLLM is not installed here: make test-engines")
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    # threads that wait by spinning take the cores from what else runs on them
+    for name, value in {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}.items():
+        os.environ.setdefault(name, value)
 
 
 def _opener(tiny_models: Path, logs: Path) -> Iterator[Open]:
