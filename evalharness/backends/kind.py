@@ -15,13 +15,19 @@ def itself(spec: ModelSpec) -> list[ModelSpec]:
     return [spec]
 
 
+def no_cards(_: Engine) -> int:
+    """Return 0: what answers holds no graphics card of this machine."""
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class BackendKind:
     """One kind of backend.
 
     ``resolve`` finds the weights and says what identifies the engine, without loading it; ``open`` gives a backend that
     loads at its first request and keeps its log in a folder; ``models`` lists the models an entry stands for; ``loads``
-    says whether weights are loaded on this machine, ``paid`` whether answers may cost money.
+    says whether weights are loaded on this machine, ``paid`` whether answers may cost money; ``cards`` counts the graphics
+    cards that an engine holds, those of all its replicas.
     """
 
     resolve: Callable[[ModelSpec], Engine]
@@ -29,3 +35,4 @@ class BackendKind:
     models: Callable[[ModelSpec], list[ModelSpec]] = itself
     loads: bool = True
     paid: bool = False
+    cards: Callable[[Engine], int] = no_cards
