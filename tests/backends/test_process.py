@@ -301,7 +301,7 @@ def started_parent(where: str) -> Iterator[tuple[subprocess.Popen[str], list[int
 def test_a_killed_parent_takes_the_child_and_its_children_along(where: str) -> None:
     with started_parent(where) as (parent, pids):
         parent.kill()
-        assert gone(*pids) and members(pids[0]) == []
+        assert gone(*pids, *members(pids[0])) and members(pids[0]) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")

@@ -68,13 +68,16 @@ def test_likelihoods_agree(served: tuple[Any, Any], plain: Plain) -> None:
     engine, backend = served
     asked = [likelihood(engine, f"{i}", text, ending, " x") for i, (text, ending) in enumerate(PAIRS)]
     answers = ask(backend, asked)
+    # letters cut in bytes, of which the server cannot always spell the whole: no number then
+    unspelled = [answer.error for answer in answers if answer.logprobs is None]
+    assert len(unspelled) <= 2 and all("do not spell the text" in str(error) for error in unspelled), unspelled
     compared = 0
     for request, answer in zip(asked, answers, strict=True):
-        for value, ending in zip(answer.logprobs or (None, None), request.continuations, strict=True):
+        for value, ending in zip(answer.logprobs or (), request.continuations, strict=bool(answer.logprobs)):
             wanted, tokens = plain.ending(str(request.text), ending)
             if plain.joins(str(request.text), ending):
                 compared += 1
-                assert value == pytest.approx(wanted, abs=1e-3 * tokens), (request, answer.error)
+                assert value == pytest.approx(wanted, abs=1e-3 * tokens), request
     assert compared >= 30, compared
 
 
