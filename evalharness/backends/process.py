@@ -39,7 +39,8 @@ _UNLESS_SET = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 LOADING_CHARACTERS = 100
 _LOG_PREFIX = re.compile(r"^(\(.*?\) )?[A-Z]+ \d\d-\d\d \S+ \[\S+\] ")  # of vLLM: process, level, time, place
 _FIRST_ERROR = re.compile(
-    r"^.*?\b((?:[A-Za-z_]+\.)*[A-Za-z]*(?:Error|Exception): .+|[A-Za-z ]*[Pp]roc\b.* died unexpectedly.*)$", re.MULTILINE
+    r"^.*?\b((?:[A-Za-z_]+\.)*[A-Za-z]*(?:Error|Exception): .+|[A-Za-z ]*[Pp]roc\b.* died unexpectedly.*)$",
+    re.MULTILINE,
 )
 
 

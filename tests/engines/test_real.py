@@ -84,7 +84,7 @@ def test_an_engine_agrees_with_plain_transformers(
     loaded, backend = engine
     name, dtype = request.node.callspec.params["engine"]
     expected = wanted[dtype]
-    asked = [generate(loaded, f"g{i}", text) for i, text in enumerate(TEXTS)]
+    asked = [generate(loaded, f"g{i}", text) for i, text in enumerate(TEXTS) if expected.texts]
     asked += [likelihood(loaded, f"l{i}", *pair) for i, pair in enumerate(PAIRS)]
     served = name == "openai"  # where a label counts with and without a space before it
     forms = LABELS if served else [form for label in LABELS for form in (label, f" {label}")]
@@ -100,8 +100,8 @@ def test_an_engine_agrees_with_plain_transformers(
     labels = answers["labels"].logprobs or ()
     if not served:
         labels = tuple(math.log(math.exp(a) + math.exp(b)) for a, b in zip(labels[::2], labels[1::2], strict=True))
-    print(name, dtype, len(off), sum(off) / len(off), max(off), labels, expected.labels)
+    print(name, dtype, len(off), sum(off) / len(off), max(off))
     assert len(off) >= 20 and sum(off) / len(off) <= NEAR[dtype]
     assert labels == pytest.approx(expected.labels, abs=2 * NEAR[dtype])
     if expected.texts:
-        print("SHARE", check(expected.texts, [str(answers[f"g{i}"].text) for i in range(NUMBER)]))
+        check(expected.texts, [str(answers[f"g{i}"].text) for i in range(NUMBER)])
