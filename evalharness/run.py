@@ -18,7 +18,7 @@ import pandas as pd
 
 from evalharness import battlefile, report
 from evalharness.backends import BACKENDS, opened
-from evalharness.errors import BudgetReached, CoverageError, Interrupted, UsageError
+from evalharness.errors import BackendError, BudgetReached, CoverageError, Interrupted, UsageError
 from evalharness.plan import Ask, Plan, command
 from evalharness.report import artefacts, notebook
 from evalharness.resolve import resolve
@@ -104,6 +104,10 @@ def _go(
         raise BudgetReached(error.limit, error.spent, f"{again} --max-cost {error.limit:g}", known) from None
     except Interrupted:
         raise Interrupted(stop.signal, again) from None
+    except BackendError as error:
+        said = str(error)  # of one line, or with the end of a log
+        joint = "\n" if "\n" in said else "; "
+        raise BackendError(f"{said}{joint}everything answered before is stored; go on with: {again}") from error
 
 
 def _budget(plan: Plan, max_cost: float | None) -> Budget | None:

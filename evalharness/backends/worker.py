@@ -24,6 +24,7 @@ from importlib import import_module
 from queue import Empty, SimpleQueue
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
+from evalharness.backends.descendants import MARK, kill_marked
 from evalharness.backends.wire import engine_of, line, request_of
 from evalharness.errors import ModelError
 from evalharness.types import Request, Result
@@ -164,7 +165,7 @@ def _die_with(parent: int) -> None:
 
 
 def _guard(control: int, results: int) -> None:
-    """Fork a process that kills this process group once the control pipe has no writer, or this process has ended.
+    """Fork a process that kills all that this one started once the control pipe has no writer, or this process has ended.
 
     A process of its own, since a thread of this one could neither run while the engine holds the interpreter nor take
     along what the engine has started when the engine is killed.
@@ -183,6 +184,7 @@ def _watch(control: int, engine: int) -> NoReturn:
     deadline = time.monotonic() + END_SECONDS
     while os.getppid() == engine and time.monotonic() < deadline:
         time.sleep(0.05)
+    kill_marked(os.environ[MARK])
     os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
