@@ -44,7 +44,7 @@ class StreamRunner(Protocol):
     """A loaded engine that takes requests while it answers others.
 
     ``add`` takes a request under a number, ``step`` computes a little and returns what has finished, ``busy`` says
-    whether anything has not.
+    whether anything has not, ``close`` frees what does not end with this process.
     """
 
     @property
@@ -53,6 +53,8 @@ class StreamRunner(Protocol):
     def add(self, number: int, request: Request) -> None: ...
 
     def step(self) -> list[tuple[int, Result]]: ...
+
+    def close(self) -> None: ...
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -67,6 +69,7 @@ def main(arguments: Sequence[str]) -> None:
         runner = _load(inbox, outbox, arguments[3])
         if isinstance(runner, StreamRunner):
             _stream(inbox, outbox, runner)
+            runner.close()
         elif runner is not None:
             _group_by_group(inbox, outbox, runner)
 
