@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from evalharness.errors import ModelError
 
-LOCAL = "local"
+LOCAL, AUTO = "local", "auto"
+CONNECT_SECONDS = 10.0
+CAUSE_CHARACTERS = 600
 STORE_BYTES = 1 << 28  # of the object store of a Ray of our own: prompts and answers pass through it
 ROOM_SECONDS = 120.0  # that nodes may take to join
 _HUB = re.compile(r"/models--(?P<owner>[\w.-]+?)--(?P<name>[\w.-]+)/snapshots/(?P<commit>[0-9a-f]{40})$")
@@ -33,6 +36,9 @@ def connect(address: str, folder: str | None) -> None:
         ray.init(LOCAL, include_dashboard=False, object_store_memory=STORE_BYTES, _temp_dir=folder, runtime_env=workers)
         return
     try:
+        if address != AUTO:  # Ray itself would go on for many minutes
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
         ray.init(address, runtime_env={**workers, "env_vars": {"VLLM_NO_USAGE_STATS": "1"}})
     except (OSError, RuntimeError, ValueError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -133,8 +139,11 @@ def _context(model: str, arguments: Mapping[str, Any]) -> int:
 
 
 def cause(error: RayError) -> str:
-    """Return the error behind ``error``: the last one that its text names."""
-    text = str(getattr(error, "cause", None) or error)
-    named = re.findall(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception): .+)$", text, re.MULTILINE)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return str(named[-1] if named else lines[-1] if lines else type(error).__name__)
+    """Return the error behind ``error``, on one line: what was raised on a node, or the last one that its text names."""
+    if (raised := getattr(error, "cause", None)) is not None and not isinstance(raised, RayError):
+        text = f"{type(raised).__name__}: {raised}"
+    else:
+        text = str(error)
+        named = list(re.finditer(r"^(?:[\w.]+\.)?\w*(?:Error|Exception): .+$", text, re.MULTILINE))
+        text = text[named[-1].start() :] if named else text
+    return " ".join(text.split())[:CAUSE_CHARACTERS] or type(error).__name__

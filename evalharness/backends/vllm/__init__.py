@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalharness.backends import replicas, weights
+from evalharness.backends import ray, replicas, weights
 from evalharness.backends.kind import BackendKind
 from evalharness.backends.models import Loader, cache_folder, resolve, settings_of
 from evalharness.backends.process import ProcessBackend
@@ -64,4 +64,4 @@ def _open(engine: Engine, logs: Path) -> Backend:
     return replicas.opened(options, cards, logs / f"vllm-{engine.weights[:12]}.log", one)
 
 
-BACKEND = BackendKind(resolve=_resolve, open=_open)
+BACKEND = BackendKind(resolve=_resolve, open=_open, spread=ray.opened)
