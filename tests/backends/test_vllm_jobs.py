@@ -81,7 +81,7 @@ def test_a_likelihood_is_the_sum_over_the_tokens_of_its_continuation_whatever_co
 def test_what_the_engine_refuses_is_an_error_of_its_request_once(jobs: Any) -> None:
     parts = jobs.add(4, Request("r", "loglikelihood", None, "Hello", continuations=(" Paris is old", " x")))
     for part in parts:
-        jobs.fail(part.name, "ValueError: no")
+        jobs.fail(part.name, "ValueError: no", transient=False)
     ((_, result),) = jobs.finished()
     assert (result.id, result.finish, result.error, result.transient) == ("r", "error", "ValueError: no", False)
     assert jobs.add(5, Request("long", "generate", None, "word " * 100)) == []

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def room(bundle: Mapping[str, float]) -> int:
     return int(min(there.get(kind, 0) / number for kind, number in bundle.items()))
 
 
-def wait_for(number: int, seconds: float = ROOM_SECONDS) -> Mapping[str, float]:
+def wait_for(number: int, seconds: float) -> Mapping[str, float]:
     """Return the resources of one card of an engine, once the cluster has ``number`` of them; ModelError where it has not."""
     until = time.monotonic() + seconds
     while (there := room(bundle := {"GPU": 1, "CPU": 1} if devices() == "GPU" else {"CPU": 1})) < number:
@@ -78,18 +79,26 @@ def wait_for(number: int, seconds: float = ROOM_SECONDS) -> Mapping[str, float]:
     return bundle
 
 
-def located(path: str, adapter: str | None) -> tuple[str, dict[str, str]]:
+def located(path: str, adapter: str | None, versions: Sequence[tuple[str, str]]) -> tuple[str, dict[str, str]]:
     """Return the model as the nodes find it, and vLLM's arguments that say its revision.
 
     That is ``path`` where it is a folder of every node that may hold an engine; of a model of the Hugging Face hub, else,
-    its id, which each node downloads. Raises ModelError, which names the nodes that lack a folder.
+    its id, which each node downloads. Raises ModelError, which names the nodes that lack a folder, or have another version
+    of a distribution than ``versions`` says: answers are recorded under those of the main process.
     """
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get(devices())]
-    wanted = [path, *([adapter] if adapter else [])]
-    found = ray.get([_on(node["NodeID"]).remote(wanted) for node in nodes])
+    folders = [path, *([adapter] if adapter else [])]
+    names = [name for name, _ in versions]
+    nodes = _nodes()
+    found = ray.get([_at(node).remote(folders, names) for node in nodes])
+    hosts = [str(node["NodeManagerHostname"]) for node in nodes]
+    for host, (_, there) in zip(hosts, found, strict=True):
+        for (name, ours), theirs in zip(versions, there, strict=True):
+            if ours != theirs:
+                other = f"{theirs or 'not installed'} on the node {host} of the Ray cluster"
+                raise ModelError(f"{name} is {ours} here and {other}; install {ours} there")
     lacking = {
-        folder: [str(node["NodeManagerHostname"]) for node, has in zip(nodes, found, strict=True) if not has[place]]
-        for place, folder in enumerate(wanted)
+        folder: [host for host, (has, _) in zip(hosts, found, strict=True) if not has[place]]
+        for place, folder in enumerate(folders)
     }
     if adapter and lacking[adapter]:
         raise ModelError(_absent("the adapter's folder", adapter, lacking[adapter]))
@@ -109,23 +118,33 @@ def _absent(what: str, folder: str, nodes: Sequence[str]) -> str:
     )
 
 
-def _on(node: str) -> Any:
-    place = NodeAffinitySchedulingStrategy(node, soft=False)
+def _nodes() -> list[dict[str, Any]]:
+    """Return the nodes that may hold an engine."""
+    return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get(devices())]
+
+
+def _at(node: Mapping[str, Any]) -> Any:
+    place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
     return ray.remote(_there).options(num_cpus=0, scheduling_strategy=place)
 
 
-def _there(folders: Sequence[str]) -> list[bool]:
-    return [Path(folder).is_dir() for folder in folders]
+def _there(folders: Sequence[str], distributions: Sequence[str]) -> tuple[list[bool], list[str | None]]:
+    return [Path(folder).is_dir() for folder in folders], [_version(name) for name in distributions]
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
 
 
 def context(model: str, arguments: Mapping[str, Any]) -> int:
     """Return the longest context, in tokens, that vLLM gives the model; ModelError where it refuses the arguments."""
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get(devices())]
-    place = NodeAffinitySchedulingStrategy(nodes[0]["NodeID"], soft=True)
+    place = NodeAffinitySchedulingStrategy(_nodes()[0]["NodeID"], soft=True)
+    look = ray.remote(_context).options(num_cpus=0, scheduling_strategy=place)
     try:
-        found: int = ray.get(
-            ray.remote(_context).options(num_cpus=0, scheduling_strategy=place).remote(model, arguments)
-        )
+        found: int = ray.get(look.remote(model, arguments))
     except RayTaskError as error:
         raise ModelError(cause(error)) from error
     return found

@@ -23,6 +23,7 @@ POLL_SECONDS = 0.1
 WATCH_SECONDS = 10.0  # between two looks at the nodes
 LOST_SECONDS = 60.0  # that lost nodes may take to come back before the run goes on without them
 PROBE = "probe"
+REFUSALS = ("TypeError", "ValueError", "VLLMValidationError")  # of the prompt itself, whoever asks again
 
 
 def load(engine: Engine) -> RayRunner:
@@ -31,9 +32,10 @@ def load(engine: Engine) -> RayRunner:
     cluster.connect(options["ray_address"], options.get("ray_folder"))
     replicas = int(options.get("replicas", 1))
     cards = int(options.get("tensor_parallel_size", 1)) * int(options.get("pipeline_parallel_size", 1))
-    bundle = cluster.wait_for(replicas * cards)
+    own = options["ray_address"] == cluster.LOCAL  # nothing joins it
+    bundle = cluster.wait_for(replicas * cards, 0.0 if own else cluster.ROOM_SECONDS)
     adapter = adapter_of(engine)
-    model, revision = cluster.located(engine.path, adapter)
+    model, revision = cluster.located(engine.path, adapter, engine.versions)
     arguments = {**arguments_of(engine), **revision}
     layout = Layout(model, arguments, adapter, replicas, cards, bundle)
     tokenizer = AutoTokenizer.from_pretrained(engine.path, local_files_only=True)
@@ -146,7 +148,7 @@ class RayRunner:
         if self._jobs.reading:
             for asked, row in self._engines.take():
                 if error := row.get("error"):
-                    self._jobs.fail(row["name"], error)
+                    self._jobs.fail(row["name"], error, transient=not error.startswith(REFUSALS))
                 else:
                     self._jobs.take(row["name"], _output(asked["sampling_params"], row))
         return self._jobs.finished()

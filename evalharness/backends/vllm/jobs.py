@@ -82,13 +82,13 @@ class Jobs:
         if (result := job.take(part, output)) is not None:
             self._done.append((job.number, result))
 
-    def fail(self, name: str, error: str) -> None:
-        """Take that the engine refuses the prompt ``name``: an error of its request, once for all its prompts."""
+    def fail(self, name: str, error: str, transient: bool) -> None:
+        """Take that the engine has no answer to the prompt ``name``: an error of its request, once for all its prompts."""
         if name not in self._open:
             return
         job, _ = self._open[name]
         self._open = {other: found for other, found in self._open.items() if found[0] is not job}
-        self._done.append((job.number, Result(job.request.id, finish="error", error=error)))
+        self._done.append((job.number, Result(job.request.id, finish="error", error=error, transient=transient)))
 
     def finished(self) -> list[tuple[int, Result]]:
         """Return what has finished since the last call."""
