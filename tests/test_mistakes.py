@@ -107,7 +107,7 @@ MISTAKES: dict[str, Mistake] = {
     # where engines run
     "executor": Mistake((*RUN, "--executor", "rya"), ("'rya' is not one of 'local', 'ray'",)),
     "ray, which is not installed": Mistake((*RUN, "--executor", "ray"), ("--executor ray: ray is not installed; pip install 'evalharness[vllm,ray]'",)),
-    "address": Mistake((*RUN, "--executor", "ray", "--ray-address", "head"), ("--ray-address head: write auto (the cluster of this machine), HOST:PORT or ray://HOST:PORT",)),
+    "address": Mistake((*RUN, "--executor", "ray", "--ray-address", "ray://head:10001"), ("--ray-address ray://head:10001: write auto (the cluster that this machine belongs to) or HOST:PORT of its head", "type the command on a node")),
     "address without ray": Mistake((*RUN, "--ray-address", "auto"), ("--ray-address auto: is for --executor ray; add it",)),
     # names on the command line
     "command": Mistake(("rnu",), ("no command 'rnu'; did you mean 'run'?",)),

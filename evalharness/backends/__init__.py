@@ -17,7 +17,7 @@ from evalharness.specs.model import ModelSpec
 from evalharness.types import Backend, Engine
 
 NAMES = ("hf", "openai", "replay", "vllm")
-_ADDRESS = re.compile(r"^(auto|(ray://)?(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5})$")
+_ADDRESS = re.compile(r"^(auto|(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5})$")
 
 
 class _Backends(Mapping[str, BackendKind]):
@@ -62,8 +62,8 @@ def executor(name: str, address: str | None = None) -> Executor:
         raise UsageError(f"--executor {name}: {suggestion(name, ('local', 'ray'))}")
     if address is not None and not _ADDRESS.match(address):
         raise UsageError(
-            f"--ray-address {address}: write auto (the cluster of this machine), HOST:PORT or ray://HOST:PORT, "
-            "or leave it out for a Ray of this machine alone"
+            f"--ray-address {address}: write auto (the cluster that this machine belongs to) or HOST:PORT of its head, or "
+            "leave it out for a Ray of this machine alone; Ray's client (ray://) is not used: type the command on a node"
         )
     if find_spec("ray") is None:
         raise UsageError("--executor ray: ray is not installed; pip install 'evalharness[vllm,ray]'")

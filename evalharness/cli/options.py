@@ -74,7 +74,7 @@ _EXECUTOR = (
     ),
     click.option(
         "--ray-address", metavar="ADDRESS", show_default="a Ray of this machine alone",
-        help="The Ray cluster: auto (the one of this machine), HOST:PORT or ray://HOST:PORT.",
+        help="The Ray cluster that this machine belongs to: auto, or HOST:PORT of its head.",
     ),
 )  # fmt: skip
 

@@ -108,7 +108,7 @@ def test_models_that_are_not_of_vllm_stay_on_this_machine_and_that_is_said(tiny_
 
 def test_an_engine_of_vllm_is_opened_on_ray_with_the_same_identity_and_loads_nothing_yet(tmp_path: Path) -> None:
     engine = Engine("vllm", "/models/m", "0123456789abcdef", options=(("max_num_seqs", 8), ("replicas", 2)))
-    backend = opened(engine, tmp_path, Executor("ray", "ray://head:10001"))
+    backend = opened(engine, tmp_path, Executor("ray", "head:6379"))
     assert isinstance(backend, ProcessBackend) and backend.pid is None
     assert backend.engine.key == engine.key and backend.window == 2 * (8 + 64)
     own = opened(engine, tmp_path, Executor("ray"))

@@ -133,9 +133,11 @@ def test_a_run_generates_and_judges_on_a_ray_of_its_own_with_one_load(tiny_model
     )  # fmt: skip
     assert done.returncode in (0, 3), done.stderr
     document = json.loads(done.stdout)  # and so nothing of Ray is on stdout
-    rows = document["summary"]["completions"]
-    assert sum(row["n"] for row in rows) == 2 * 2 * 2 and not any(row["errors"] for row in rows)
-    assert {row["n_games"] for row in document["summary"]["ratings"]["pairwise-logprob/two"] if row["by"] == "all"} == {8}
+    summary = document["summary"]
+    counts = {(row["model"], row["language"]): (row["n"], row["errors"]) for row in summary["completions"]}
+    assert counts["one", "all"] == counts["two", "all"] == (4, 0)
+    ratings = summary["ratings"]["pairwise-logprob/two"]["all"]
+    assert [(row["n_games"], row["n_unparsed"]) for row in ratings] == [(8, 0), (8, 0)]
     (log,) = (tmp_path / "results" / "logs").glob("*.log")
     assert log.name.startswith("ray-")
     assert log.read_text(errors="replace").count("Initializing a V1 LLM engine") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import socket
 import sys
@@ -38,19 +39,20 @@ def connect(address: str, folder: str | None) -> None:
         return
     try:
         if address != AUTO:  # Ray itself would go on for many minutes
-            host, _, port = address.removeprefix("ray://").rpartition(":")
+            host, _, port = address.rpartition(":")
             socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-        ray.init(address, runtime_env={**workers, "env_vars": {"VLLM_NO_USAGE_STATS": "1"}})
+        ray.init(address, runtime_env=workers)
     except (OSError, RuntimeError, ValueError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        said = " ".join(str(error).split())[:CAUSE_CHARACTERS]
         raise ModelError(
-            f"no Ray cluster can be used at {address} ({type(error).__name__}: {first}); "
+            f"no Ray cluster can be used at {address} ({type(error).__name__}: {said}); "
             "start one with `ray start --head`, or leave out --ray-address for a Ray of this machine alone"
         ) from error
 
 
 def quiet() -> None:
-    """Keep a worker's log to what matters; run in each before anything else."""
+    """Keep a worker's log to what matters, and its reports to itself; run in each before anything else."""
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     logging.getLogger(_WORDY).setLevel(logging.WARNING)
 
 
