@@ -45,7 +45,7 @@ class StreamRunner(Protocol):
     """A loaded engine that takes requests while it answers others.
 
     ``add`` takes a request under a number, ``step`` computes a little and returns what has finished, ``busy`` says
-    whether anything has not.
+    whether anything has not, ``close`` frees what does not end with this process.
     """
 
     @property
@@ -54,6 +54,8 @@ class StreamRunner(Protocol):
     def add(self, number: int, request: Request) -> None: ...
 
     def step(self) -> list[tuple[int, Result]]: ...
+
+    def close(self) -> None: ...
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -68,6 +70,7 @@ def main(arguments: Sequence[str]) -> None:
         runner = _load(inbox, outbox, arguments[3])
         if isinstance(runner, StreamRunner):
             _stream(inbox, outbox, runner)
+            runner.close()
         elif runner is not None:
             _group_by_group(inbox, outbox, runner)
 
