@@ -59,10 +59,8 @@ def started(*words: str) -> subprocess.Popen[str]:
 
 def stored() -> dict[str, Any]:
     """Return what the journal holds: every finished result by its identity."""
-    with (
-        suppress(sqlite3.OperationalError),  # not there yet
-        closing(sqlite3.connect("file:results/evalharness.db?mode=ro", uri=True)) as database,
-    ):
+    place = "file:results/evalharness.db?mode=ro"
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(place, uri=True)) as database:  # not there yet
         return {row[0]: row for row in database.execute("SELECT * FROM results")}
     return {}
 
