@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from evalharness.backends import BACKENDS
 from evalharness.catalog import Catalog
 from evalharness.data.configs import configurations
 from evalharness.errors import NotInCatalog, UsageError
 from evalharness.plan import Ask, Bench, Plan, Player, plan_hash
 from evalharness.prompts import check, check_judge
-from evalharness.specs.fields import Template
+from evalharness.specs.fields import Expr, Template
 from evalharness.specs.judge import JudgeSpec
 from evalharness.specs.model import ModelSpec
+from evalharness.specs.sample import templates
 from evalharness.specs.task import TaskSpec
 from evalharness.types import SAMPLING_DEFAULTS, Sampling
 
@@ -37,13 +39,17 @@ def resolve(ask: Ask) -> Plan:
     models = _models(catalog, ask)
     alone = len(models) < 2
     sittings = _sittings(catalog, ask, [task for task in tasks if not alone or ask.judges or _scored(catalog, task)])
+    if any(task.output == "code" for task in tasks) and not ask.allow_code_execution:
+        names = ", ".join(task.task for task in tasks if task.output == "code")
+        raise UsageError(f"task {names} runs programs that models write; allow it with --allow-code-execution")
     if alone and (pairwise := next((s.spec.judge for s in sittings if s.spec.compare == "pair"), None)):
         raise UsageError(f"judge {pairwise} needs two models to compare; name another with --models or --baseline")
     for template in _templates(tasks):
         check(template)
     for sitting in sittings:
         check_judge(sitting.spec)
-    players = tuple(Player(*catalog.engine(spec)) for spec in models)
+    players = tuple(_player(catalog, spec) for spec in models)
+    _check_ways(ask, tasks, players)
     benches = tuple(_bench(catalog, ask, sitting) for sitting in sittings)
     digest = plan_hash(tuple(tasks), players, benches, ask)
     name = ask.name or f"{'-'.join(dict.fromkeys(task.task for task in tasks))}-{digest[:8]}"
@@ -81,6 +87,8 @@ def _sittings(catalog: Catalog, ask: Ask, tasks: Sequence[TaskSpec]) -> list[_Si
     """Return the judges of the run: those asked for, for every task, or each task's own."""
     judged: dict[str, list[str]] = {}
     for task in {task.task: task for task in tasks}.values():
+        if task.output != "text" or (task.metrics and task.judge is None):
+            continue  # it is scored without a judge
         if not ask.judges and task.judge is None:
             known = ", ".join(catalog.judge_names())
             raise UsageError(f"task {task.task} names no judge; choose one with --judge: {known}")
@@ -108,19 +116,41 @@ def _sitting(catalog: Catalog, ask: Ask, written: str, tasks: tuple[str, ...]) -
     return _Sitting(spec, tasks, found[0])
 
 
+def _player(catalog: Catalog, model: ModelSpec) -> Player:
+    spec, engine = catalog.engine(model)
+    return Player(spec, engine, BACKENDS[engine.backend].likelihoods(engine))
+
+
+def _check_ways(ask: Ask, tasks: Sequence[TaskSpec], players: Sequence[Player]) -> None:
+    """Raise a UsageError where a model cannot answer a task in the way it asks."""
+    plan = Plan("", tuple(tasks), tuple(players), (), ask)
+    for task in tasks:
+        for player in players:
+            if plan.way(task, player) == "likelihood" and not player.likelihoods:
+                raise UsageError(
+                    f"task {task.task} asks how likely texts are, which {player.name} ({player.engine.backend}) does not tell; "
+                    "take a model that is loaded here, or a server with engine: {api: completions} in the model's entry"
+                )
+            if task.output == "choice" and plan.way(task, player) == "text" and task.generative is None:
+                raise UsageError(
+                    f"task {task.task} has no `generative` form, and {player.name} ({player.engine.backend}) is to answer in "
+                    "text; take a model that tells likelihoods, or write `generative` into the task"
+                )
+
+
 def _bench(catalog: Catalog, ask: Ask, sitting: _Sitting) -> Bench:
-    player = Player(*catalog.engine(sitting.model))
+    player = _player(catalog, sitting.model)
     sampling = Sampling(seed=ask.gen_seed or None).over(sitting.spec.generate).over(SAMPLING_DEFAULTS)
     if (thinking := player.spec.thinking) is not None:
         sampling = replace(sampling, max_tokens=(sampling.max_tokens or 0) + thinking.budget)
     return Bench(sitting.spec, player, sampling, sitting.tasks)
 
 
-def _templates(tasks: Sequence[TaskSpec]) -> Iterator[Template]:
+def _templates(tasks: Sequence[TaskSpec]) -> Iterator[Template | Expr]:
     """Yield every template of the tasks, to be compiled before anything is loaded."""
     for task in tasks:
-        sample = task.sample
-        turns = [turn.content for turn in sample.messages or ()]
-        maybe = [sample.id, sample.prompt, sample.raw_prompt, sample.category, sample.reference, task.system,
-                 task.answer_prefix, task.dataset.name, task.dataset.data_files, *task.where.values()]  # fmt: skip
-        yield from (template for template in (*maybe, *turns) if template is not None)
+        for record in (task.sample, task.shots, task.generative):
+            yield from templates(record)
+        maybe = [task.system, task.intro, task.answer_prefix, task.target_language, task.dataset.name,
+                 task.dataset.data_files, *task.where.values()]  # fmt: skip
+        yield from (template for template in maybe if template is not None)

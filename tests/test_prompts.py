@@ -28,7 +28,8 @@ from evalharness.prompts import (
 )
 from evalharness.specs.fields import Template
 from evalharness.specs.judge import JudgeSpec, LabelSpec, VerdictSpec
-from evalharness.specs.task import DatasetSpec, LanguageSpec, Provenance, SampleSpec, TaskSpec, Turn
+from evalharness.specs.sample import SampleSpec, Turn
+from evalharness.specs.task import DatasetSpec, LanguageSpec, Provenance, TaskSpec
 from evalharness.types import Message, Sample, Where
 
 WHERE = Where("tasks/t.yaml", 7, "sample.prompt")

@@ -21,7 +21,8 @@ class BackendKind:
 
     ``resolve`` finds the weights and says what identifies the engine, without loading it; ``open`` gives a backend that
     loads at its first request and keeps its log in a folder; ``models`` lists the models an entry stands for; ``loads``
-    says whether weights are loaded on this machine, ``paid`` whether answers may cost money.
+    says whether weights are loaded on this machine, ``paid`` whether answers may cost money, ``likelihoods`` whether an
+    engine tells how likely a given text is.
     """
 
     resolve: Callable[[ModelSpec], Engine]
@@ -29,3 +30,4 @@ class BackendKind:
     models: Callable[[ModelSpec], list[ModelSpec]] = itself
     loads: bool = True
     paid: bool = False
+    likelihoods: Callable[[Engine], bool] = lambda engine: True  # noqa: E731

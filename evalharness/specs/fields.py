@@ -28,6 +28,13 @@ class Template:
     where: Where = field(default=Where(""), compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Expr:
+    """A sandboxed Jinja expression that keeps its native value (a number, a list), written ``{expr: row.choices.text}``."""
+
+    expr: Template
+
+
 def build(cls: type[T], document: Document, path: Path_ = (), given: Mapping[str, Any] | None = None) -> T:
     """Return the record ``cls`` from the mapping at ``path`` of ``document``.
 
@@ -58,8 +65,9 @@ def _hints(cls: type) -> dict[str, Any]:
 
 def faults(
     hint: Any, document: Document, path: Path_ = (), given: Mapping[Any, Iterable[str]] = _NONE
-) -> Iterator[SpecError | Template]:
-    """Yield every error of the value at ``path``, of which ``convert`` raises the first, and every template there.
+) -> Iterator[SpecError | Template | Expr]:
+    """Yield every error of the value at ``path``, of which ``convert`` raises the first, and every template and
+    expression there.
 
     ``given`` names the fields of records that do not come from YAML.
     """
@@ -67,7 +75,7 @@ def faults(
     if origin in (Union, python_types.UnionType):
         if (option := _alternative(hint, value)) is not None:
             yield from faults(option, document, path, given)
-    elif is_dataclass(hint) and hint is not Template and isinstance(value, dict):
+    elif is_dataclass(hint) and hint not in (Template, Expr) and isinstance(value, dict):
         yield from _record_faults(hint, document, path, given)
     elif origin in (dict, Mapping) and isinstance(value, dict):
         for key in value:
@@ -81,12 +89,12 @@ def faults(
         except SpecError as error:
             yield error
         else:
-            yield from [converted] if isinstance(converted, Template) else []
+            yield from [converted] if isinstance(converted, (Template, Expr)) else []
 
 
 def _record_faults(
     cls: Any, document: Document, path: Path_, given: Mapping[Any, Iterable[str]]
-) -> Iterator[SpecError | Template]:
+) -> Iterator[SpecError | Template | Expr]:
     data = _at(document.data, path)
     known = {name: hint for name, hint in _hints(cls).items() if name not in given.get(cls, ())}
     for key in data:
@@ -198,6 +206,8 @@ def plain(record: Any) -> Any:
     """Return a record as plain data, templates as their text (where they were written does not count)."""
     if isinstance(record, Template):
         return record.text
+    if isinstance(record, Expr):
+        return {"expr": record.expr.text}
     if isinstance(record, Path):
         return str(record)
     if isinstance(record, (tuple, list)):

@@ -5,17 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from evalharness.errors import NotInCatalog
 from evalharness.languages import is_language, is_tag
 from evalharness.specs.fields import Template, build, plain
 from evalharness.specs.reader import Document, merged, read_file
+from evalharness.specs.sample import (
+    GenerativeSpec,
+    Output,
+    ProgramSpec,
+    SampleSpec,
+    ShotsSpec,
+    check_sample,
+    check_shots,
+)
 from evalharness.specs.sampling import check_sampling
+from evalharness.specs.scoring import FilterSpec, MetricSpec, check_scoring
 from evalharness.text import fingerprint
 from evalharness.types import Sampling, Where
 
 _DEEP = frozenset({"sample", "generate", "words"})
+MAX_SAMPLES = 1000
+_RIGHT = frozenset({"target", "program"})  # keys of ``sample`` that change no prompt
+_ONLY = {  # keys that mean something for some outputs alone
+    "n": ("text", "code"), "filters": ("text", "choice", "code"), "judge": ("text",), "baseline": ("text",),
+    "generative": ("choice",), "program": ("code",), "answer_prefix": ("text", "choice", "code"),
+}  # fmt: skip
 
 Format = Literal["auto", "chat", "raw"]
 Origin = Literal["native", "machine-translated", "human-translated", "human-edited", "mixed"]
@@ -40,26 +56,6 @@ class DatasetSpec:
     split: str = "test"
     revision: str | None = None
     data_files: Template | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One message of a conversation, as a template."""
-
-    role: Literal["system", "user", "assistant"]
-    content: Template
-
-
-@dataclass(frozen=True, slots=True)
-class SampleSpec:
-    """Templates that turn a row into a sample; exactly one of ``prompt`` and ``messages``."""
-
-    id: Template
-    prompt: Template | None = None
-    messages: tuple[Turn, ...] | None = None
-    raw_prompt: Template | None = None
-    category: Template | None = None
-    reference: Template | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +84,22 @@ class TaskSpec:
     languages: tuple[LanguageSpec, ...]
     languages_from: Literal["configs"] | None = None
     where: Mapping[str, Template] = field(default_factory=dict)
-    output: Literal["text"] = "text"
+    output: Output = "text"
     suite_category: str | None = None
     license: str | None = None
+    verified: bool = True
     system: Template | None = None
+    intro: Template | None = None
+    shots: ShotsSpec | None = None
+    delimiter: str = " "
     answer_prefix: Template | None = None
+    generative: GenerativeSpec | None = None
     generate: Sampling = Sampling()
+    n: int = 1
+    filters: tuple[FilterSpec, ...] = ()
+    metrics: tuple[MetricSpec, ...] = ()
+    program: ProgramSpec = ProgramSpec()
+    target_language: Template | None = None
     format: Format = "auto"
     judge: str | None = None
     baseline: str | None = None
@@ -120,11 +126,25 @@ class TaskSpec:
     @property
     def hash(self) -> str:
         """SHA-256 over everything that shapes the prompts; the languages chosen are not part of it."""
-        return fingerprint({
-            "task": self.task, "version": self.version, "dataset": plain(self.dataset), "sample": plain(self.sample),
+        sample = {key: value for key, value in _said(self.sample).items() if key not in _RIGHT}
+        parts = {
+            "task": self.task, "version": self.version, "dataset": plain(self.dataset), "sample": sample,
             "system": self.system and self.system.text, "format": self.format,
             "answer_prefix": self.answer_prefix and self.answer_prefix.text, "where": plain(self.where),
-        })  # fmt: skip
+        }  # fmt: skip
+        more = {
+            "output": None if self.output == "text" else self.output, "intro": self.intro and self.intro.text,
+            "shots": self.shots and _said(self.shots), "delimiter": None if self.delimiter == " " else self.delimiter,
+            "generative": self.generative and _said(self.generative),
+        }  # fmt: skip
+        return fingerprint(parts | {key: value for key, value in more.items() if value is not None})
+
+    @property
+    def scoring_hash(self) -> str:
+        """SHA-256 over all that turns answers into scores, and over how many answers a prompt gets."""
+        sample = {key: value for key, value in _said(self.sample).items() if key in _RIGHT}
+        program = plain(self.program) if self.output == "code" else None
+        return fingerprint([self.n, sample, plain(self.filters), plain(self.metrics), program])
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +161,30 @@ class _TaskYaml:
     language: str | None = None
     where: Mapping[str, Template] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
-    output: Literal["text"] = "text"
+    output: Output = "text"
     suite_category: str | None = None
     license: str | None = None
+    verified: bool = True
     system: Template | None = None
+    intro: Template | None = None
+    shots: ShotsSpec | None = None
+    delimiter: str = " "
     answer_prefix: Template | None = None
+    generative: GenerativeSpec | None = None
     generate: Sampling = Sampling()
+    n: int = 1
+    filters: tuple[FilterSpec, ...] = ()
+    metrics: tuple[MetricSpec, ...] = ()
+    program: ProgramSpec = ProgramSpec()
+    target_language: Template | None = None
     format: Format = "auto"
     judge: str | None = None
     baseline: str | None = None
+
+
+def _said(record: Any) -> dict[str, Any]:
+    """Return what a record of the YAML says, without the keys that it leaves out: a new key changes no hash."""
+    return {key: value for key, value in plain(record).items() if value is not None}
 
 
 def split_name(stem: str) -> tuple[str, str | None]:
@@ -189,14 +224,13 @@ def extended(path: Path, find: Callable[[str], Path], seen: tuple[Path, ...] = (
 def from_document(document: Document, path: Path) -> TaskSpec:
     """Return the TaskSpec of a merged document; ``path`` is the file it was asked by."""
     written = build(_TaskYaml, document)
-    if (written.sample.prompt is None) == (written.sample.messages is None):
-        raise document.error(("sample",), "needs exactly one of prompt and messages")
     name, language = split_name(path.stem)
     if written.task != name:
         raise document.error(("task",), f"'{written.task}' is not the file's name; call it '{name}' or rename the file")
     if language is not None and written.language != language:
         raise document.error(("language",), f"must be '{language}', as in the file's name")
     check_sampling(written.generate, document, ("generate",))
+    _check_output(written, document)
     folder = Path(document.where(("dataset",)).file).resolve().parent
     common = {
         f: getattr(written, f) for f in _TaskYaml.__dataclass_fields__ if f not in ("languages", "language", "words")
@@ -209,6 +243,21 @@ def from_document(document: Document, path: Path) -> TaskSpec:
         folder=folder,
         file=document.file,
     )
+
+
+def _check_output(written: _TaskYaml, document: Document) -> None:
+    """Raise a SpecError where the keys of an output are missing, or mean nothing with it."""
+    check_sample(written.sample, written.output, document)
+    if written.shots is not None:
+        check_shots(written.shots, document)
+    if not 1 <= written.n <= MAX_SAMPLES:
+        raise document.error(("n",), f"{written.n} must lie in 1..{MAX_SAMPLES}")
+    for key, outputs in _ONLY.items():
+        if key in document.data and written.output not in outputs:
+            raise document.error((key,), f"means nothing with output: {written.output}; leave it out")
+    if written.output != "text" and not written.metrics:
+        raise document.error(("metrics",), f"missing; a task with output: {written.output} needs at least one")
+    check_scoring(written.metrics, written.filters, written.output, document)
 
 
 def _languages(written: _TaskYaml, document: Document) -> tuple[LanguageSpec, ...]:

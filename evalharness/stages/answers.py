@@ -35,19 +35,26 @@ class Answers:
         self._stretch = lru_cache(maxsize=2)(self._read)
 
     def of(self, sample: int) -> dict[str, Completion]:
-        """Return the completion of every model for the sample at position ``sample``."""
+        """Return the completion of every model for the sample at position ``sample``: the first, where there are several."""
+        return {model: found[0] for model, found in self.all_of(sample).items()}
+
+    def all_of(self, sample: int) -> dict[str, list[Completion]]:
+        """Return all completions of every model for the sample at position ``sample``, in their order.
+
+        Of likelihoods there is one a part: those of a context's continuation, or of all choices.
+        """
         return self._stretch(sample // STRETCH)[sample]
 
-    def _read(self, number: int) -> dict[int, dict[str, Completion]]:
+    def _read(self, number: int) -> dict[int, dict[str, list[Completion]]]:
         positions = range(number * STRETCH, min((number + 1) * STRETCH, len(self._samples)))
         rows = [row for position in positions for row in self._rows.get(position, ())]
         results = self._journal.results([row.identity for row in rows])
-        found: dict[int, dict[str, Completion]] = {position: {} for position in positions}
+        found: dict[int, dict[str, list[Completion]]] = {position: {} for position in positions}
         for row in rows:
-            result = results.get(row.identity)
-            found[row.sample][row.model] = completion(
-                self._samples[row.sample], row, result, self._thinking.get(row.model)
+            answer = completion(
+                self._samples[row.sample], row, results.get(row.identity), self._thinking.get(row.model)
             )
+            found[row.sample].setdefault(row.model, []).append(answer)
         return found
 
 
@@ -62,6 +69,7 @@ def completion(
     return Completion(
         sample.task, sample.prompt_id, sample.language, row.model, row.repeat, thought.answer, result.finish,
         result.tokens_out, None if error else _failure(result, thought), row.identity, error, thought.thinking,
+        result.logprobs,
     )  # fmt: skip
 
 
@@ -79,4 +87,6 @@ def _failure(result: Result, thought: Thought) -> str | None:
         return result.finish
     if not thought.ended:
         return "truncated"
+    if result.logprobs is not None:
+        return None
     return None if thought.answer.strip() else "empty"

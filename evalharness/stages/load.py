@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,6 +22,7 @@ class Loaded:
 
     samples: tuple[Sample, ...]
     uses: tuple[Use, ...]
+    shots: tuple[Use, ...] = ()
 
 
 def load_samples(plan: Plan, root: Path, *, extend: bool = True) -> Loaded:
@@ -31,7 +32,8 @@ def load_samples(plan: Plan, root: Path, *, extend: bool = True) -> Loaded:
     """
     samples: list[Sample] = []
     uses: list[Use] = []
-    read = lru_cache(maxsize=1)(
+    shots_uses: list[Use] = []
+    read = lru_cache(maxsize=2)(
         lambda asked: load(asked, root / LOCK, extend=extend)
     )  # languages in a row may share a data set
     for task, language in plan.languages():
@@ -44,13 +46,17 @@ def load_samples(plan: Plan, root: Path, *, extend: bool = True) -> Loaded:
             raise DataError(f"{task.task}[{language.code}]: data set {place.shown} has no rows")
         uses.append(use)
         own = prompts.matching(task, language, rows)
-        samples += prompts.chosen(prompts.samples(task, language, own), plan.ask.limit)
+        examples = None
+        if task.shots is not None:
+            examples, shots_use = read(shots_source(task, language))
+            shots_uses.append(shots_use)
+        samples += prompts.chosen(prompts.samples(task, language, own, examples), plan.ask.limit)
     if plan.ask.shard is not None:
         part, parts = plan.ask.shard
         if len(samples) < parts:
             raise UsageError(f"--shard {part}/{parts}: there are {len(samples)} samples; use at most as many shards")
         samples = samples[part - 1 :: parts]  # a sample with the answers of all models and all games about them
-    return Loaded(tuple(samples), tuple(uses))
+    return Loaded(tuple(samples), tuple(uses), tuple(dict.fromkeys(shots_uses)))
 
 
 def source(task: TaskSpec, language: LanguageSpec) -> Source:
@@ -60,3 +66,11 @@ def source(task: TaskSpec, language: LanguageSpec) -> Source:
         path=spec.path, name=prompts.dataset_name(language, spec.name), split=spec.split, revision=spec.revision,
         data_files=prompts.dataset_name(language, spec.data_files), folder=task.folder,
     )  # fmt: skip
+
+
+def shots_source(task: TaskSpec, language: LanguageSpec) -> Source:
+    """Return where the worked examples of ``task`` in ``language`` are: in the split of ``shots``, or in its own file."""
+    assert task.shots is not None
+    place = source(task, language)
+    files = prompts.dataset_name(language, task.shots.data_files)
+    return replace(place, split=task.shots.split or place.split, data_files=files or place.data_files)

@@ -1,0 +1,79 @@
+"""The rows of worked examples in, the examples that stand before each question out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import islice
+from random import Random
+
+from evalharness.errors import DataError
+from evalharness.prompts.rendering import Filler, render, values_of
+from evalharness.prompts.targets import target_of
+from evalharness.specs.task import LanguageSpec, TaskSpec
+from evalharness.text import one_line, sha256
+from evalharness.types import Row, Shot, Target
+
+
+class Examples:
+    """The worked examples of a task in one language; ``rows`` are those of its ``shots``, in the data set's order."""
+
+    def __init__(self, task: TaskSpec, language: LanguageSpec, rows: Sequence[Row]) -> None:
+        assert task.shots is not None
+        self._task, self._language, self._spec = task, language, task.shots
+        self._rows = rows
+        self._ids = [render(task.sample.id, values_of(language, row)) for row in rows]
+        self._same_rows = task.shots.data_files is None and task.shots.split in (None, task.dataset.split)
+        self._example = lru_cache(maxsize=4096)(self._made)
+        self._named = self._chosen_by_id() if task.shots.ids is not None else None
+
+    def before(self, row: Row, prompt_id: str) -> tuple[Shot, ...]:
+        """Return the examples before the question of ``row``: never the row itself."""
+        named, wanted = self._named, self._spec.n or 0
+        if named is not None:
+            return tuple(self._example(at) for at in named if not self._is(at, row, prompt_id))
+        others = (at for at in range(len(self._rows)) if not self._is(at, row, prompt_id))
+        if self._spec.sampler == "first":
+            drawn = list(islice(others, wanted))
+        else:
+            pool = list(others)
+            drawn = Random(sha256(f"{self._task.task}\x1f{prompt_id}")).sample(pool, min(wanted, len(pool)))
+        if len(drawn) < wanted:
+            raise DataError(
+                f"{self._subject}: shots.n is {wanted}, and its split has {len(drawn)} rows besides the question; use fewer"
+            )
+        return tuple(self._example(at) for at in drawn)
+
+    @property
+    def _subject(self) -> str:
+        return f"{self._task.task}[{self._language.code}]"
+
+    def _is(self, at: int, row: Row, prompt_id: str) -> bool:
+        return (self._same_rows and self._ids[at] == prompt_id) or self._rows[at] == row
+
+    def _chosen_by_id(self) -> list[int]:
+        places = {name: at for at, name in enumerate(self._ids)}
+        missing = next((name for name in self._spec.ids or () if name not in places), None)
+        if missing is not None:
+            raise DataError(f"{self._subject}: shots.ids: there is no row '{one_line(missing, 60)}' in the split of shots")
+        return [places[name] for name in self._spec.ids or ()]
+
+    def _made(self, at: int) -> Shot:
+        spec, task = self._spec, self._task
+        fill = Filler(values_of(self._language, self._rows[at]), f"shot '{one_line(self._ids[at], 60)}' of {self._subject}")
+        target = None
+        if spec.answer is None:
+            target = target_of(task, fill)
+        if spec.prompt is None and task.sample.contexts is not None and target is not None:
+            return Shot(target.choices[target.right[0]], fill.text(task.sample.continuation) or "")
+        prompt = fill.text(spec.prompt or task.sample.raw_prompt or task.sample.prompt)
+        answer = fill.text(spec.answer) if spec.answer is not None else _answer(target)
+        if prompt is None or answer is None:
+            raise DataError(f"{self._subject}: shots needs `prompt` and `answer`, which this task's sample does not give")
+        return Shot(prompt, answer)
+
+
+def _answer(target: Target | None) -> str | None:
+    if target is None:
+        return None
+    return target.choices[target.right[0]] if target.choices else next(iter(target.texts), None)
