@@ -141,6 +141,8 @@ def _alternative(hint: Any, value: Any) -> Any:
     if words and len(options) > 1:  # a word beside other forms
         if isinstance(value, str) and (word := next((o for o in words if value in get_args(o)), None)) is not None:
             return word
+        if isinstance(value, str) and all(is_dataclass(o) for o in options if o not in words):
+            return words[0]  # a word that is not offered, rather than a record that is no mapping
         options = [option for option in options if option not in words]
     if isinstance(value, str) and str in options:
         return str
