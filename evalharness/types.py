@@ -45,10 +45,13 @@ SAMPLING_DEFAULTS = Sampling(temperature=0.0, top_p=1.0, top_k=0, max_tokens=102
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A worked example before the question: what was asked, and what is right."""
+    """A worked example before the question: what was asked, and what is right; ``listed`` with its choices listed, ``letter``
+    the right one's."""
 
     prompt: str
     answer: str
+    listed: str | None = None
+    letter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

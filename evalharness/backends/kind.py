@@ -30,4 +30,4 @@ class BackendKind:
     models: Callable[[ModelSpec], list[ModelSpec]] = itself
     loads: bool = True
     paid: bool = False
-    likelihoods: Callable[[Engine], bool] = lambda engine: True  # noqa: E731
+    likelihoods: Callable[[Engine], bool] = lambda engine: True

@@ -257,6 +257,4 @@ def _open(engine: Engine, _logs: Path) -> Backend:
     return ReplayBackend(recording)
 
 
-BACKEND = BackendKind(
-    resolve=_resolve, open=_open, models=_models, loads=False, likelihoods=lambda engine: False
-)
+BACKEND = BackendKind(resolve=_resolve, open=_open, models=_models, loads=False, likelihoods=lambda engine: False)

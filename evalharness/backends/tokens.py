@@ -89,7 +89,9 @@ class Codec:
 
     def _start(self) -> list[int]:
         """Return the token that a text without a prompt follows, as in lm-eval: BOS, or else the end of another text."""
-        first = self._tokenizer.bos_token_id if self._tokenizer.bos_token_id is not None else self._tokenizer.eos_token_id
+        first = (
+            self._tokenizer.bos_token_id if self._tokenizer.bos_token_id is not None else self._tokenizer.eos_token_id
+        )
         if first is None:
             raise UnanswerableError("the prompt is empty, and the model has neither BOS nor EOS to begin with")
         return [first]

@@ -77,8 +77,6 @@ def _failed(template: Template, subject: str, why: str) -> str:
     )
 
 
-
-
 def evaluate(expression: Expr, values: Mapping[str, Any], subject: str = "") -> Any:
     """Return the native value of ``expression``: text, a number, a bool, a list or mapping of them, or ``None``."""
     compiled = _compiled(_assignment(expression), expression.expr.where)

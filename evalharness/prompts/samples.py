@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from evalharness.errors import DataError, suggestion
 from evalharness.prompts.rendering import Filler, render, texts, values_of
 from evalharness.prompts.shots import Examples
-from evalharness.prompts.targets import target_of
+from evalharness.prompts.targets import listed_prompt, target_of
 from evalharness.specs.fields import Template
 from evalharness.specs.task import LanguageSpec, TaskSpec
 from evalharness.text import clean_text, one_line, sha256
@@ -76,8 +76,10 @@ def _sample(task: TaskSpec, language: LanguageSpec, row: Row, number: int) -> Sa
         messages=(*start, *first), raw_prompt=fill.text(task.sample.raw_prompt),
         category=fill.unless_null(task.sample.category), reference=fill.unless_null(task.sample.reference),
         answer_prefix=fill.text(task.answer_prefix), turns=more, intro=fill.text(task.intro) or "",
-        shot_delimiter=task.shots.delimiter if task.shots else "", delimiter=task.delimiter, target=target,
+        delimiter=task.delimiter, target=target,
     )  # fmt: skip
+    if task.shots is not None:
+        sample = replace(sample, shot_delimiter=task.shots.delimiter)
     return sample if target is None else _with_continuations(task, fill, sample, target)
 
 
@@ -107,14 +109,10 @@ def _with_continuations(task: TaskSpec, fill: Filler, sample: Sample, target: Ta
         contexts, continuations = target.choices, (fill.text(spec.continuation) or "",)
         shown = [f"{context} … {continuations[0]}" for context in contexts]
         messages = (*messages, Message("user", "\n".join(shown)))
-    listed = None
-    if task.generative is not None:
-        prompt = next((m.content for m in reversed(sample.messages) if m.role == "user"), "")
-        more = {"choices": list(target.choices), "letters": list(target.letters), "prompt": prompt}
-        listed = Filler({**fill.values, **more}, fill.subject).text(task.generative.prompt)
+    bare = next((m.content for m in reversed(sample.messages) if m.role == "user"), "")
     return replace(
-        sample, messages=messages, contexts=contexts, continuations=continuations, generative=listed,
-        unconditional=fill.text(spec.unconditional),
+        sample, messages=messages, contexts=contexts, continuations=continuations,
+        generative=listed_prompt(task, fill, target, bare), unconditional=fill.text(spec.unconditional),
     )  # fmt: skip
 
 
@@ -131,5 +129,3 @@ def dataset_name(language: LanguageSpec, template: Template | None) -> str | Non
         return None
     values = {"language": language.config, "words": dict(language.words), "code": language.code}
     return render(template, values, f"language {language.code}")
-
-

@@ -9,7 +9,7 @@ from random import Random
 
 from evalharness.errors import DataError
 from evalharness.prompts.rendering import Filler, render, values_of
-from evalharness.prompts.targets import target_of
+from evalharness.prompts.targets import listed_prompt, target_of
 from evalharness.specs.task import LanguageSpec, TaskSpec
 from evalharness.text import one_line, sha256
 from evalharness.types import Row, Shot, Target
@@ -55,22 +55,31 @@ class Examples:
         places = {name: at for at, name in enumerate(self._ids)}
         missing = next((name for name in self._spec.ids or () if name not in places), None)
         if missing is not None:
-            raise DataError(f"{self._subject}: shots.ids: there is no row '{one_line(missing, 60)}' in the split of shots")
+            raise DataError(
+                f"{self._subject}: shots.ids: there is no row '{one_line(missing, 60)}' in the split of shots"
+            )
         return [places[name] for name in self._spec.ids or ()]
 
     def _made(self, at: int) -> Shot:
         spec, task = self._spec, self._task
-        fill = Filler(values_of(self._language, self._rows[at]), f"shot '{one_line(self._ids[at], 60)}' of {self._subject}")
-        target = None
-        if spec.answer is None:
-            target = target_of(task, fill)
-        if spec.prompt is None and task.sample.contexts is not None and target is not None:
-            return Shot(target.choices[target.right[0]], fill.text(task.sample.continuation) or "")
-        prompt = fill.text(spec.prompt or task.sample.raw_prompt or task.sample.prompt)
-        answer = fill.text(spec.answer) if spec.answer is not None else _answer(target)
+        fill = Filler(
+            values_of(self._language, self._rows[at]), f"shot '{one_line(self._ids[at], 60)}' of {self._subject}"
+        )
+        target = target_of(task, fill) if spec.answer is None or task.generative is not None else None
+        if task.sample.contexts is not None and target is not None:
+            prompt: str | None = target.choices[target.right[0]]
+            answer, bare = fill.text(task.sample.continuation), ""
+        else:
+            prompt = fill.text(spec.prompt or task.sample.raw_prompt or task.sample.prompt)
+            answer = fill.text(spec.answer) if spec.answer is not None else _answer(target)
+            bare = fill.text(task.sample.prompt) or ""
         if prompt is None or answer is None:
-            raise DataError(f"{self._subject}: shots needs `prompt` and `answer`, which this task's sample does not give")
-        return Shot(prompt, answer)
+            raise DataError(
+                f"{self._subject}: shots needs `prompt` and `answer`, which this task's sample does not give"
+            )
+        if task.generative is None or target is None:
+            return Shot(prompt, answer)
+        return Shot(prompt, answer, listed_prompt(task, fill, target, bare), target.letters[target.right[0]])
 
 
 def _answer(target: Target | None) -> str | None:

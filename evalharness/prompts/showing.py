@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from evalharness.specs.task import Format
-from evalharness.types import Message, Sample
+from evalharness.types import Message, Sample, Shot
 
 Form = Literal["chat", "raw"]
 Prompt = tuple[Message, ...] | str
@@ -60,7 +60,9 @@ def _with_shots(sample: Sample) -> tuple[Message, ...]:
         return sample.messages
     start = [m for m in sample.messages if m.role == "system"]
     rest = [m for m in sample.messages if m.role != "system"]
-    turns = [turn for shot in sample.shots for turn in (Message("user", shot.prompt), Message("assistant", shot.answer))]
+    turns = [
+        turn for shot in sample.shots for turn in (Message("user", shot.prompt), Message("assistant", shot.answer))
+    ]
     first, *more = [*turns, *rest]
     return (*start, replace(first, content=f"{sample.intro}{first.content}"), *more)
 
@@ -84,7 +86,10 @@ def scored(sample: Sample, form: Form, system: str | None = None) -> tuple[Score
     glue = sample.delimiter if form == "raw" or begun else ""
     continuations = tuple(f"{glue}{text}" for text in sample.continuations)
     if sample.contexts:
-        asked = [replace(sample, messages=(*_system(sample), Message("user", context)), raw_prompt=None) for context in sample.contexts]
+        asked = [
+            replace(sample, messages=(*_system(sample), Message("user", context)), raw_prompt=None)
+            for context in sample.contexts
+        ]
     else:
         asked = [sample]
     if sample.unconditional is not None:
@@ -101,7 +106,9 @@ def listed(sample: Sample) -> Sample:
     """Return the sample of a choice task as a question in text, its choices listed; a sample without that form is an error
     of the caller."""
     assert sample.generative is not None
-    return replace(sample, messages=(*_system(sample), Message("user", sample.generative)), raw_prompt=None)
+    shots = tuple(Shot(shot.listed or shot.prompt, shot.letter or shot.answer) for shot in sample.shots)
+    messages = (*_system(sample), Message("user", sample.generative))
+    return replace(sample, messages=messages, raw_prompt=None, shots=shots)
 
 
 def after(sample: Sample, answers: Sequence[str]) -> Sample:

@@ -34,8 +34,19 @@ def target_of(task: TaskSpec, fill: Filler) -> Target | None:
     if (empty := next((i for i, choice in enumerate(choices) if not choice.strip()), None)) is not None:
         raise fill.error(spec.target, f"has an empty choice (number {empty + 1})")
     return Target(
-        right=right_choices(spec.target, choices, fill), choices=choices, letters=_letters(fill, len(choices)), language=language
+        right=right_choices(spec.target, choices, fill),
+        choices=choices,
+        letters=_letters(fill, len(choices)),
+        language=language,
     )
+
+
+def listed_prompt(task: TaskSpec, fill: Filler, target: Target, prompt: str) -> str | None:
+    """Return the question with its choices listed, ``None`` where the task has no such form; ``prompt`` is the bare one."""
+    if task.generative is None:
+        return None
+    more = {"choices": list(target.choices), "letters": list(target.letters), "prompt": prompt}
+    return Filler({**fill.values, **more}, fill.subject).text(task.generative.prompt)
 
 
 def right_choices(target: Template | Expr, choices: Sequence[str], fill: Filler) -> tuple[int, ...]:
@@ -68,7 +79,9 @@ def _index(item: Any, target: Template | Expr, choices: Sequence[str], fill: Fil
     if isinstance(item, str) and item in choices:
         return choices.index(item)
     offered = one_line(" | ".join(choices), 120)
-    raise fill.error(target, f"gives {one_line(str(item), 60)!r}, which is neither a choice ({offered}) nor the index of one")
+    raise fill.error(
+        target, f"gives {one_line(str(item), 60)!r}, which is neither a choice ({offered}) nor the index of one"
+    )
 
 
 def accepted(target: Template | Expr, fill: Filler) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ Preset = Literal["squad", "trivia", "none"]
 
 _TEXT = frozenset({"text"})
 _ASCII = str.maketrans("", "", string.punctuation)
-_TRIVIA = str.maketrans({mark: " " for mark in string.punctuation + "‘’´`"})
+_TRIVIA = str.maketrans(dict.fromkeys(string.punctuation + "‘’´`", " "))
 _PUNCTUATION = regex.compile(r"[\p{P}$+<=>^`|~]")  # ASCII has signs that Unicode does not call punctuation
 _NUMBERS = regex.compile(r"\p{Nd}+")
 

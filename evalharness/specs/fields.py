@@ -150,7 +150,9 @@ def _alternative(hint: Any, value: Any) -> Any:
         options = [option for option in options if get_origin(option) not in (dict, Mapping)] or options
     elif len(options) > 1:
         options = [
-            option for option in options if get_origin(option) in (dict, Mapping) or is_dataclass(option)
+            option
+            for option in options
+            if get_origin(option) in (dict, Mapping) or (is_dataclass(option) and option is not Template)
         ] or options
     return options[0]
 

@@ -21,7 +21,7 @@ from evalharness.specs.sample import (
     check_shots,
 )
 from evalharness.specs.sampling import check_sampling
-from evalharness.specs.scoring import FilterSpec, MetricSpec, check_scoring
+from evalharness.specs.scoring import FilterSpec, MetricSpec, check_filters, check_metrics, metric_specs
 from evalharness.text import fingerprint
 from evalharness.types import Sampling, Where
 
@@ -174,7 +174,7 @@ class _TaskYaml:
     generate: Sampling = Sampling()
     n: int = 1
     filters: tuple[FilterSpec, ...] = ()
-    metrics: tuple[MetricSpec, ...] = ()
+    metrics: tuple[str | MetricSpec, ...] = ()
     program: ProgramSpec = ProgramSpec()
     target_language: Template | None = None
     format: Format = "auto"
@@ -235,6 +235,7 @@ def from_document(document: Document, path: Path) -> TaskSpec:
     common = {
         f: getattr(written, f) for f in _TaskYaml.__dataclass_fields__ if f not in ("languages", "language", "words")
     }  # fmt: skip
+    common["metrics"] = metric_specs(written.metrics)
     from_configs: Literal["configs"] | None = "configs" if written.languages == "configs" else None
     return TaskSpec(
         **common,
@@ -257,7 +258,10 @@ def _check_output(written: _TaskYaml, document: Document) -> None:
             raise document.error((key,), f"means nothing with output: {written.output}; leave it out")
     if written.output != "text" and not written.metrics:
         raise document.error(("metrics",), f"missing; a task with output: {written.output} needs at least one")
-    check_scoring(written.metrics, written.filters, written.output, document)
+    if written.output == "text" and written.metrics and written.sample.target is None:
+        raise document.error(("sample", "target"), "missing; metrics need to know what is right")
+    check_metrics(metric_specs(written.metrics), document)
+    check_filters(written.filters, document)
 
 
 def _languages(written: _TaskYaml, document: Document) -> tuple[LanguageSpec, ...]:

@@ -42,7 +42,9 @@ def generate(
         for j, player in enumerate(plan.players):
             for number, question in enumerate(asked(i, j)):
                 identity = question.identity(sample, player)
-                needs.setdefault(player.engine.key, []).append(Need(len(rows), identity, question.length, question.kind))
+                needs.setdefault(player.engine.key, []).append(
+                    Need(len(rows), identity, question.length, question.kind)
+                )
                 places.append((i, j, number))
                 rows.append(CompletionRow(i, player.name, question.repeat, identity, question.part))
     store(rows)

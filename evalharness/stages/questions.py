@@ -53,7 +53,9 @@ class Question:
         """Return the request to an engine."""
         text, messages = (self.prompt, None) if isinstance(self.prompt, str) else (None, self.prompt)
         about = (sample.task, sample.language, sample.prompt_id)
-        return Request(identity, self.kind, messages, text, self.sampling, self.continuations, about=about, index=self.repeat)
+        return Request(
+            identity, self.kind, messages, text, self.sampling, self.continuations, about=about, index=self.repeat
+        )
 
 
 def manner(plan: Plan, task: TaskSpec, player: Player) -> Manner:
