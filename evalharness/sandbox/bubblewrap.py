@@ -62,7 +62,6 @@ def command(limits: Limits, slot: int, filter_file: int) -> list[str]:
         "--proc", "/proc", "--dev", "/dev",
         "--perms", "1777", "--size", size, "--tmpfs", "/dev/shm",  # noqa: S108
         "--perms", "1777", "--size", size, "--tmpfs", "/tmp",  # noqa: S108
-        "--ro-bind", str(SERVER), _INSIDE,
         "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp",  # noqa: S108
         interpreter(), "-P", "-s", "-S", "-B", _INSIDE, json.dumps(config),
     ]  # fmt: skip
@@ -157,16 +156,29 @@ def _user(slot: int) -> int:
 
 
 def _view() -> Iterator[str]:
-    yield from ("--ro-bind", "/usr", "/usr")
+    """Yield the read-only places, each after its parents, which bwrap would make for its own user alone."""
+    made: set[Path] = set()
+    for kind, source, place in _places():
+        for parent in reversed(place.parents[:-1]):
+            if parent not in made and not parent.is_relative_to("/usr"):
+                made.add(parent)
+                yield from ("--perms", "0755", "--dir", str(parent))
+        yield from (kind, source, str(place))
+
+
+def _places() -> Iterator[tuple[str, str, Path]]:
+    """Yield (option of bwrap, its source, the place inside)."""
+    yield "--ro-bind", "/usr", Path("/usr")
     for name in _SYSTEM:
         place = Path("/", name)
         if place.is_symlink():
-            yield from ("--symlink", str(place.readlink()), str(place))
+            yield "--symlink", str(place.readlink()), place
         elif place.is_dir():
-            yield from ("--ro-bind", str(place), str(place))
-    yield from ("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache")
-    yield from ("--ro-bind-try", "/etc/localtime", "/etc/localtime")
+            yield "--ro-bind", str(place), place
+    for name in ("/etc/ld.so.cache", "/etc/localtime"):
+        yield "--ro-bind-try", name, Path(name)
     prefixes = {Path(sys.base_prefix).resolve(), Path(sys.base_exec_prefix).resolve()}
     for place in (*(prefix / name for prefix in sorted(prefixes) for name in ("lib", "lib64")), Path(interpreter())):
         if place.exists() and not place.is_relative_to("/usr"):
-            yield from ("--ro-bind", str(place), str(place))
+            yield "--ro-bind", str(place), place
+    yield "--ro-bind", str(SERVER), Path(_INSIDE)

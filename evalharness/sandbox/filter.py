@@ -54,7 +54,12 @@ def _steps(column: int, architecture: int) -> Iterator[tuple[int, int, int, int]
     for numbers in REFUSED.values():
         yield (_EQUAL, 0, 1, numbers[column])
         yield refuse
-    yield (_EQUAL, 0, 1, CLONE3[column])  # its flags lie in memory; told that there is no such call, libraries use clone
+    yield (
+        _EQUAL,
+        0,
+        1,
+        CLONE3[column],
+    )  # its flags lie in memory; told that there is no such call, libraries use clone
     yield (_RETURN, 0, 0, _REFUSE | errno.ENOSYS)
     yield (_EQUAL, 0, 4, CLONE[column])
     yield (_LOAD, 0, 0, _FIRST_ARGUMENT)

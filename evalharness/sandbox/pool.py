@@ -28,7 +28,9 @@ TRIES = 2
 DEFAULT = Limits()
 
 
-def run_programs(programs: Iterable[Program], limits: Limits = DEFAULT, workers: int | None = None) -> Iterator[Outcome]:
+def run_programs(
+    programs: Iterable[Program], limits: Limits = DEFAULT, workers: int | None = None
+) -> Iterator[Outcome]:
     """Yield one outcome a program, in the order in which they end; ``programs`` are taken as sandboxes become free.
 
     ``workers`` sandboxes (default: one a processor) run side by side and end with the generator, or with this process.
@@ -53,7 +55,7 @@ def available() -> str | None:
         outcome = next(run_programs([Program("probe", "pass")], workers=1))
     except SandboxError as error:
         return str(error)
-    return None if outcome.status == "passed" else f"a program in the sandbox {outcome.status}: {outcome.detail}"
+    return None if outcome.status == "passed" else f"a program that does nothing: {outcome.status}: {outcome.detail}"
 
 
 @dataclass(frozen=True, slots=True)

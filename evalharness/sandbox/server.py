@@ -11,6 +11,7 @@ program can run.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import math
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 # Imported here once, since programs import them: a fork has them already.
-import collections, copy, datetime, functools, heapq, itertools, operator, random, re, string, typing  # noqa: E401, F401, I001  # isort: skip  # fmt: skip
+import collections, copy, datetime, functools, heapq, itertools, operator, random, re, string, typing  # noqa: E401, F401  # isort: skip  # fmt: skip
 
 WRITABLE = ("/tmp", "/dev/shm")  # noqa: S108  (of the sandbox, not of the machine)
 TAIL_BYTES = 4096
@@ -44,6 +45,7 @@ try:
 except AssertionError as error:
     traceback.format_exc()
 """
+PROBE = "import platform"  # a module that is not loaded yet: a program's user must be able to read the library
 STARTED, OUT_OF_MEMORY = b"started\n", b"memory\n"
 _PR_SET_DUMPABLE = 4
 _LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
@@ -71,6 +73,15 @@ def main(config: Config) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # process 1 gets no signal that it has no handler for
     exec(compile(WARM, "warm.py", "exec", dont_inherit=True), {"traceback": traceback})  # noqa: S102
+    probe = _run({"source": PROBE, "stdin": ""}, config)
+    if probe.get("status") != "passed":
+        _send(
+            {
+                "broken": probe.get("broken")
+                or f"a program that only imports platform: {probe['detail'] or probe['why']}"
+            }
+        )
+        return
     clean = _state()
     _send({"ready": True})
     inbox = bytearray()
@@ -231,10 +242,8 @@ def _end_all(child: int) -> tuple[int, float]:
     The kernel kills all of them in one step, so no process can fork its way out.
     """
     status, spent = 0, 0.0
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     while True:
         try:
             pid, code, usage = os.wait4(-1, 0)
