@@ -265,7 +265,8 @@ class Score:
     """What one answer scored in one metric; a row of ``scores.parquet``.
 
     ``value`` is ``None`` where there is none; ``status`` then says why, as that of a Verdict. ``filter`` says how the
-    answer was read: for a rubric judge, which judge and model. ``chance`` is what guessing would score.
+    answer was read: for a rubric judge, which judge and model. ``chance`` is what guessing would score. ``parts`` are the sums
+    that a metric needs whose value over many prompts is not the mean of theirs; ``answer`` is the answer as it was read.
     """
 
     task: str
@@ -281,6 +282,8 @@ class Score:
     target_language: str | None = None
     repeat: int = 0
     chance: float | None = None
+    parts: tuple[float, ...] | None = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

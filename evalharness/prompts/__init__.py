@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalharness.prompts.judging import Duel, Single, check_judge, judge_shown, specimen
-from evalharness.prompts.rendering import MAX_RENDERED, NullPrintedError, check, evaluate, render
+from evalharness.prompts.rendering import MAX_RENDERED, NullPrintedError, check, evaluate, render, values_of
 from evalharness.prompts.samples import chosen, dataset_name, matching, samples
 from evalharness.prompts.showing import Form, Prompt, Scored, after, format_for, listed, question, scored, shown
 
@@ -31,4 +31,5 @@ __all__ = [
     "scored",
     "shown",
     "specimen",
+    "values_of",
 ]

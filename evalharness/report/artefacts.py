@@ -37,6 +37,8 @@ SCORE_SCHEMA = pa.schema(
         ("value", pa.float64()),
         ("chance", pa.float64()),
         ("status", pa.string()),
+        ("parts", pa.list_(pa.float64())),
+        ("answer", pa.string()),
     ]
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")

@@ -127,6 +127,8 @@ def check_sample(sample: SampleSpec, output: Output, document: Document) -> None
     elif "contexts" in said:
         if asked or "continuation" not in said or "choices" in said:
             raise document.error(("sample", "contexts"), "needs continuation, and no prompt and no choices beside it")
+        if "unconditional" in said:
+            raise document.error(("sample", "unconditional"), "means nothing beside contexts; leave it out")
     elif len(asked) != 1:
         raise document.error(("sample",), "needs exactly one of prompt, messages and turns")
     elif output == "choice" and "choices" not in said:

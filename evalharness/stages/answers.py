@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
+from itertools import groupby
 
 from evalharness.specs.model import ThinkingSpec, Thought
 from evalharness.store import CompletionRow, Journal, SampleRow
 from evalharness.types import Completion, Result
 
 STRETCH = 256
+NOT_ANSWERED = "not answered yet"
 _FAILED = frozenset({"context", "refused", "filtered"})
 
 
@@ -41,7 +44,7 @@ class Answers:
     def all_of(self, sample: int) -> dict[str, list[Completion]]:
         """Return all completions of every model for the sample at position ``sample``, in their order.
 
-        Of likelihoods there is one a part: those of a context's continuation, or of all choices.
+        Of likelihoods there is one, with the log-probabilities of all that was asked.
         """
         return self._stretch(sample // STRETCH)[sample]
 
@@ -50,12 +53,21 @@ class Answers:
         rows = [row for position in positions for row in self._rows.get(position, ())]
         results = self._journal.results([row.identity for row in rows])
         found: dict[int, dict[str, list[Completion]]] = {position: {} for position in positions}
-        for row in rows:
-            answer = completion(
-                self._samples[row.sample], row, results.get(row.identity), self._thinking.get(row.model)
-            )
-            found[row.sample].setdefault(row.model, []).append(answer)
+        for (position, model, _), parts in groupby(rows, key=lambda row: (row.sample, row.model, row.repeat)):
+            answers = [
+                completion(self._samples[position], row, results.get(row.identity), self._thinking.get(model))
+                for row in parts
+            ]
+            found[position].setdefault(model, []).append(_together(answers))
         return found
+
+
+def _together(parts: Sequence[Completion]) -> Completion:
+    """Return the parts of one answer as one: the log-probabilities in their order; what is wrong with one is wrong with it."""
+    first = next((part for part in parts if part.error or part.failure), parts[0])
+    if len(parts) == 1 or first.error or first.failure:
+        return first
+    return replace(first, logprobs=tuple(value for part in parts for value in part.logprobs or ()))
 
 
 def completion(
@@ -63,7 +75,7 @@ def completion(
 ) -> Completion:
     """Return the answer to ``sample`` that ``result`` holds. A fault of ours is its ``error``, the model's its ``failure``."""
     if result is None:
-        result = Result(row.identity, finish="error", error="not answered yet")
+        result = Result(row.identity, finish="error", error=NOT_ANSWERED)
     thought = thought_of(result, thinking)
     error = result.error if result.finish not in _FAILED else None
     return Completion(

@@ -29,7 +29,7 @@ def begin(runs: Runs, plan: Plan, loaded: Loaded, before: str | None = None) -> 
         plan.name,
         plan.hash,
         plan.ask.plain(),
-        describe(plan, loaded.uses),
+        describe(plan, loaded.uses, loaded.shots),
         facts,
         known.created if known else now(),
         None,

@@ -8,15 +8,19 @@ from typing import Any
 
 from evalharness.data import Use
 from evalharness.plan import Bench, Plan, Player
+from evalharness.prompts import render, values_of
+from evalharness.specs.fields import plain
 from evalharness.specs.judge import LabelSpec, VerdictSpec
 from evalharness.specs.model import ThinkingSpec
+from evalharness.specs.scoring import FilterSpec
 from evalharness.specs.task import TaskSpec
 from evalharness.text import fingerprint
 from evalharness.types import Sampling
 
 
-def describe(plan: Plan, uses: Sequence[Use]) -> dict[str, Any]:
-    """Return ``plan`` as the plain data that is stored with the run."""
+def describe(plan: Plan, uses: Sequence[Use], shots: Sequence[Use] = ()) -> dict[str, Any]:
+    """Return ``plan`` as the plain data that is stored with the run; ``uses`` are a data set a language, ``shots`` those of
+    worked examples."""
     return {
         "tasks": _tasks(plan, uses),
         "models": [_model(plan, player) for player in plan.players],
@@ -24,8 +28,9 @@ def describe(plan: Plan, uses: Sequence[Use]) -> dict[str, Any]:
         "baseline": plan.baseline,
         "pairing": "baseline" if plan.baseline else "all-pairs",
         "limit": plan.ask.limit,
+        "code_execution": plan.ask.allow_code_execution,
         "statistics": asdict(plan.ask.statistics),
-        "datasets": [asdict(use) for use in uses],
+        "datasets": [asdict(use) for use in (*uses, *shots)],
     }
 
 
@@ -44,9 +49,40 @@ def _tasks(plan: Plan, uses: Sequence[Use]) -> list[dict[str, Any]]:
             "origin": first.prompts.origin, "method": first.prompts.method,
             "source_language": first.prompts.source_language, "parallel": first.prompts.parallel,
             "license": first.license, "pinned": all(used[name, code].pinned for code in codes),
-            "generate": _sampling(first.generate), "added_languages": _added(parts),
+            "generate": _sampling(first.generate), "added_languages": _added(parts), **_scoring(parts),
         })  # fmt: skip
     return out
+
+
+def _scoring(parts: Sequence[TaskSpec]) -> dict[str, Any]:
+    """Return how the answers are scored: metrics, and the filters of each language, their templates filled."""
+    first = parts[0]
+    readers = {
+        language.code: [_literal(spec, values_of(language)) for spec in part.filters]
+        for part in parts
+        for language in part.languages
+    }
+    return {
+        "output": first.output, "suite_category": first.suite_category, "verified": first.verified, "n": first.n,
+        "shots": first.shots and (len(first.shots.ids or ()) or first.shots.n), "delimiter": first.delimiter,
+        "metrics": plain(first.metrics), "filters": readers if any(readers.values()) else {},
+        "program": asdict(first.program) if first.output == "code" else None,
+    }  # fmt: skip
+
+
+def _literal(spec: FilterSpec, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a filter as plain data, with the texts of its templates in the place of the templates."""
+    steps = [
+        step if isinstance(step, str) else {**plain(step), **{
+            key: render(template, values) for key in ("regex", "before", "after") if (template := getattr(step, key))
+        }}
+        for step in spec.steps
+    ]  # fmt: skip
+    return {"name": spec.name, "steps": [step if isinstance(step, str) else _without_none(step) for step in steps]}
+
+
+def _without_none(step: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in step.items() if value is not None}
 
 
 def _added(parts: Sequence[TaskSpec]) -> list[str]:
@@ -66,6 +102,7 @@ def _model(plan: Plan, player: Player) -> dict[str, Any]:
         "size_b": spec.size_b, "family": spec.family, "variant": spec.variant, "license": spec.license, "note": spec.note,
         "step": spec.step, "adapter": spec.adapter, "system": spec.system,
         "thinking": None if spec.thinking is None else asdict(spec.thinking),
+        "ways": {task.task: plan.way(task, player) for task in plan.tasks},
         "format": plan.format(task, player), "sampling": _sampling(plan.sampling(task, player)),
         "deviations": list(dict.fromkeys(deviations)), "settings": {**dict(engine.settings), **dict(engine.rendering)},
         "template_sha": engine.template_sha, "versions": dict(engine.versions),
