@@ -11,6 +11,8 @@ from evalharness.data.configs import configurations
 from evalharness.errors import NotInCatalog, UsageError
 from evalharness.plan import Ask, Bench, Plan, Player, plan_hash
 from evalharness.prompts import check, check_judge
+from evalharness.scoring import EXTRAS, METRICS
+from evalharness.scoring.kind import wrong_option
 from evalharness.specs.fields import Expr, Template
 from evalharness.specs.judge import JudgeSpec
 from evalharness.specs.model import ModelSpec
@@ -44,6 +46,8 @@ def resolve(ask: Ask) -> Plan:
         raise UsageError(f"task {names} runs programs that models write; allow it with --allow-code-execution")
     if alone and (pairwise := next((s.spec.judge for s in sittings if s.spec.compare == "pair"), None)):
         raise UsageError(f"judge {pairwise} needs two models to compare; name another with --models or --baseline")
+    for task in tasks:
+        _check_metrics(task)
     for template in _templates(tasks):
         check(template)
     for sitting in sittings:
@@ -136,6 +140,28 @@ def _check_ways(ask: Ask, tasks: Sequence[TaskSpec], players: Sequence[Player]) 
                     f"task {task.task} has no `generative` form, and {player.name} ({player.engine.backend}) is to answer in "
                     "text; take a model that tells likelihoods, or write `generative` into the task"
                 )
+
+
+def _check_metrics(task: TaskSpec) -> None:
+    """Raise a UsageError where a metric of ``task`` does not exist, does not fit its output or its options, or is not installed."""
+    for spec in task.metrics:
+        if spec.name not in METRICS:
+            raise NotInCatalog("metric", spec.name, METRICS, f"{task.file}: metrics")
+        try:
+            metric = METRICS[spec.name]
+        except ModuleNotFoundError as error:
+            extra = EXTRAS.get(spec.name, "")
+            raise UsageError(
+                f"{task.file}: metric {spec.name} needs {error.name}; install it with: pip install 'evalharness[{extra}]'"
+            ) from None
+        if task.output not in metric.outputs:
+            fitting = sorted(name for name in METRICS if name not in EXTRAS and task.output in METRICS[name].outputs)
+            raise UsageError(
+                f"{task.file}: metrics: {spec.name} is for output: {' or '.join(sorted(metric.outputs))}, not {task.output}; "
+                f"there are {', '.join(fitting)}"
+            )
+        if (wrong := wrong_option(metric, spec.options)) is not None:
+            raise UsageError(f"{task.file}: metrics: {spec.name}: {wrong.message}")
 
 
 def _bench(catalog: Catalog, ask: Ask, sitting: _Sitting) -> Bench:

@@ -8,7 +8,7 @@ Every answer is in the journal the moment it comes; the artefacts are derived fr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -22,16 +22,29 @@ from evalharness.errors import BudgetReached, CoverageError, Interrupted, UsageE
 from evalharness.plan import Ask, Plan, command
 from evalharness.report import artefacts, notebook
 from evalharness.resolve import resolve
+from evalharness.scoring.kind import MISSING
 from evalharness.stages.answers import Answers
 from evalharness.stages.asking import Desk
 from evalharness.stages.begin import begin, now
 from evalharness.stages.bench import Table
 from evalharness.stages.budget import Budget, budget
-from evalharness.stages.derive import Played, Stored, battle_frame, played, sample_documents, stored, summary
+from evalharness.stages.derive import (
+    Played,
+    Stored,
+    battle_frame,
+    played,
+    sample_documents,
+    score_documents,
+    stored,
+    summary,
+)
 from evalharness.stages.engines import Engines
 from evalharness.stages.generate import generate
 from evalharness.stages.judge import judge
 from evalharness.stages.load import Loaded, load_samples
+from evalharness.stages.measure import measured
+from evalharness.stages.programs import execute
+from evalharness.stages.results import metric_tables
 from evalharness.stages.review import review
 from evalharness.stages.scores import Reviewed, review_documents, reviewed, score_rows, score_tables, scored
 from evalharness.stages.stream import Stop
@@ -127,6 +140,7 @@ def _run(
         generate(desk, plan, loaded.samples, partial(runs.put_completions, plan.name))
         if until == "generate":
             return Outcome(plan.name, None, None, 0, plan.notes)
+        _run_programs(journal, plan, listen, stop)
         _judge_all(desk, runs, plan, loaded)
         engines.close()
         if until == "judge":
@@ -191,6 +205,14 @@ def report_again(name: str, root: Path, listen: Listener = quiet) -> Outcome:
         return write(journal, root, name, listen)
 
 
+def _run_programs(journal: Journal, plan: Plan, listen: Listener, stop: Stop) -> None:
+    """Run what the models wrote for code tasks, which the user allowed; Interrupted where the user stopped it."""
+    if any(task.output == "code" for task in plan.tasks):
+        execute(journal, stored(journal, plan.name), listen, stop.is_set)
+        if stop.is_set():
+            raise Interrupted(stop.signal)
+
+
 def _opener(root: Path) -> Callable[..., Any]:
     return lambda engine: opened(engine, root / "logs")
 
@@ -214,21 +236,24 @@ def write(journal: Journal, root: Path, name: str, listen: Listener = quiet, not
         raise UsageError(
             f"run {name} in {root} is a part, of which no rates are given; put the shards together with `evalharness merge`"
         )
-    games, reviews = played(journal, run_), reviewed(journal, run_)
+    games, reviews, scores = played(journal, run_), reviewed(journal, run_), list(measured(journal, run_))
     frame = battle_frame(run_, games)
     tables = {**summary(run_, games, frame), **score_tables(run_, reviews)}
+    tables["results"] = [*metric_tables(run_, scores), *tables["results"]]
     if not scored(run_, reviews):
         tables["status"] = "partial"
     manifest = _manifest(run_, games, reviews, tables)
     folder = root / name
     listen(Event("report", name, 0, 1))
     battlefile.write(frame, folder / "battles.parquet")
-    documents = partial(sample_documents, run_, games, review_documents(reviews))
-    page = report.write(folder, tables, manifest, documents, score_rows(run_, reviews))
+    documents = partial(sample_documents, run_, games, review_documents(reviews), score_documents(scores))
+    rows = (*map(asdict, scores), *score_rows(run_, reviews))
+    page = report.write(folder, tables, manifest, documents, rows)
     listen(Event("report", name, 1, 1))
     _check_coverage(tables, run_.run.plan["statistics"]["min_coverage"])
     verdicts = [game.verdict for game in games] + [found.verdict for found in reviews]
     failed = any(row["errors"] for row in tables["completions"]) or any(verdict.score is None for verdict in verdicts)
+    failed = failed or any(score.value is None and score.status == MISSING for score in scores)
     return Outcome(name, tables, page, FAILED_ITEMS if failed else 0, notes)
 
 

@@ -86,6 +86,7 @@ def _index(item: Any, target: Template | Expr, choices: Sequence[str], fill: Fil
 
 def accepted(target: Template | Expr, fill: Filler) -> tuple[str, ...]:
     """Return the texts that are accepted: a template gives one, an expression one or a list."""
+    found: tuple[str, ...]
     if isinstance(target, Template):
         found = (fill.text(target) or "",)
     else:

@@ -107,7 +107,12 @@ def _items(
         return
     for name, reader in read.items():
         if outcomes is not None:
-            yield name, CodeItem(sample.language, outcomes.of(tried(answers, target, sample.language, reader, outcomes.limits)))
+            yield (
+                name,
+                CodeItem(
+                    sample.language, outcomes.of(tried(answers, target, sample.language, reader, outcomes.limits))
+                ),
+            )
             continue
         label = GENERATED if task["output"] == "choice" and not task["filters"] else name
         yield label, reader(_text_item(task, sample, target, answers))

@@ -108,9 +108,9 @@ def _execute(
     for outcome in run_programs(missing(), how):
         ours = outcome.status == _OURS
         error = outcome.detail if ours else None
-        journal.put(Result(outcome.id, outcome.detail, outcome.status if not ours else "error", error=error, transient=ours))
+        journal.put(
+            Result(outcome.id, outcome.detail, outcome.status if not ours else "error", error=error, transient=ours)
+        )
         done += 1
         listen(Event(STAGE, task["task"], done, total, reused=len(known)))
     journal.flush()
-
-

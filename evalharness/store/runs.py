@@ -208,7 +208,8 @@ class Runs:
 
 def target_of(plain: dict[str, Any]) -> Target:
     """Return the target that ``asdict`` gave ``plain`` of."""
-    return Target(**{key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()})
+    values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in plain.items()}
+    return Target(**values)
 
 
 def _json(value: Any) -> str:

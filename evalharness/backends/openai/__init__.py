@@ -15,7 +15,7 @@ def _open(engine: Engine, logs: Path) -> Backend:
 
 
 def _likelihoods(engine: Engine) -> bool:
-    return dict(engine.settings)["api"] == "completions"  # a chat endpoint tells none of a given text
+    return bool(dict(engine.settings)["api"] == "completions")  # a chat endpoint tells none of a given text
 
 
 BACKEND = BackendKind(resolve=resolve, open=_open, loads=False, paid=True, likelihoods=_likelihoods)
