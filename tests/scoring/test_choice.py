@@ -77,6 +77,11 @@ def test_macro_f1_is_that_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     assert np.allclose(metric.corpus(np.stack([parts.sum(axis=0)] * 4)), f1_score(truth, taken, average="macro"))
 
 
+def test_the_parts_of_macro_f1_are_hits_false_choices_and_misses_of_each_class() -> None:
+    assert METRICS["macro_f1"].measure(item((-1.0, -2.0), right=0)).parts == (1, 0, 0, 0, 0, 0)
+    assert METRICS["macro_f1"].measure(item((-1.0, -2.0), right=1)).parts == (0, 1, 0, 0, 0, 1)
+
+
 def test_macro_f1_of_nothing_is_undefined() -> None:
     assert METRICS["macro_f1"].corpus is not None
     assert np.isnan(METRICS["macro_f1"].corpus(np.zeros(6)))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import get_args
+
 import pytest
 
 from evalharness.errors import SpecError
@@ -9,7 +14,7 @@ from evalharness.scoring import METRICS, NAMES
 from evalharness.scoring.kind import Metric
 from evalharness.specs.fields import convert
 from evalharness.specs.reader import Document, read
-from evalharness.specs.scoring import MetricSpec, check_metrics, headline, metric_specs
+from evalharness.specs.scoring import MetricSpec, StepSpec, StepWord, check_metrics, headline, metric_specs
 
 
 def metrics(yaml: str) -> tuple[tuple[MetricSpec, ...], Document]:
@@ -83,3 +88,11 @@ def test_every_metric_is_there_under_its_name() -> None:
     with pytest.raises(KeyError):
         METRICS["accuracy"]
     assert "accuracy" not in METRICS
+
+
+def test_the_docs_name_every_metric_option_and_step() -> None:
+    page = (Path(__file__).parents[2] / "docs/metrics.md").read_text(encoding="utf-8")
+    options = {f.name for metric in METRICS.values() for f in fields(metric.options)}
+    steps = {*get_args(StepWord), *(f.name for f in fields(StepSpec))}
+    missing = [name for name in sorted({*METRICS, *options, *steps}) if not re.search(rf"[`{{]{name}\b", page)]
+    assert missing == []
