@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evalharness.errors import SpecError
 from evalharness.specs.fields import build
 from evalharness.specs.reader import Document, Path_
 
@@ -207,12 +206,3 @@ def ratio(numerator: Floats, denominator: Floats) -> Floats:
     """Return ``numerator / denominator``, NaN where the denominator is not above zero."""
     positive = denominator > 0
     return np.where(positive, numerator / np.where(positive, denominator, 1.0), np.nan)
-
-
-def wrong_option(metric: Metric, options: Mapping[str, Any]) -> SpecError | None:
-    """Return what is wrong with ``options`` that were not read from YAML, or ``None``."""
-    try:
-        metric.read_options(Document({"options": dict(options)}), ("options",))
-    except SpecError as error:
-        return error
-    return None
