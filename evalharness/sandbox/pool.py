@@ -142,11 +142,11 @@ class _Sandbox:
         read, write = os.pipe()
         os.write(write, filter_for(platform.machine()) or b"")
         os.close(write)
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         try:
+            words = command(limits, slot, read)
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115
             self._process = subprocess.Popen(
-                command(limits, slot, read),
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, bufsize=0,
+                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, bufsize=0,
                 env=environment(), pass_fds=(read,), start_new_session=True,
             )  # fmt: skip
         finally:

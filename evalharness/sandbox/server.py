@@ -67,7 +67,7 @@ class Config:
 def main(config: Config) -> None:
     """Run program after program until stdin ends or one leaves something behind."""
     if os.getpid() != 1:  # it kills all that it can see
-        _send({"broken": "the sandbox has no process namespace of its own"})
+        _send({"broken": "the server is not process 1 of a namespace of its own"})
         return
     # The memory of the server must not be readable for programs of the same user.
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
