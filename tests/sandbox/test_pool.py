@@ -88,6 +88,12 @@ def test_outcomes_come_while_programs_are_still_being_written() -> None:
 
 
 @needs_sandbox
+def test_processor_time_is_limited_apart_from_wall_time() -> None:
+    (outcome,) = run_programs([Program("loop", "while True: pass")], replace(LIMITS, wall_seconds=60))
+    assert (outcome.status, outcome.detail) == ("timeout", "over 1 s of processor time")
+
+
+@needs_sandbox
 def test_sets_have_one_order_and_random_numbers_do_not_repeat() -> None:
     source = "import random\nraise ValueError(list({'a', 'b', 'c', 'd'}), random.random())"
     details = [
