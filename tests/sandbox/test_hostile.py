@@ -136,6 +136,7 @@ assert refused(socket.create_connection, ("127.0.0.1", {port}), 1), "loopback"
 assert refused(socket.create_connection, ("192.0.2.1", 80), 1), "the network"
 assert refused(socket.getaddrinfo, "example.org", 80), "names"
 assert refused(socket.socket(socket.AF_UNIX).connect, "\\0{name}"), "an abstract socket"
+assert refused(socket.socket, 40), "a virtual machine's way to its host"
 assert [name for _, name in socket.if_nameindex()] == ["lo"]
 """
         )

@@ -22,7 +22,7 @@ import pytest
 from evalharness.errors import SandboxError, UsageError
 from evalharness.sandbox import Limits, Program, available, facts, run_programs
 from evalharness.sandbox.bubblewrap import no_sandbox
-from evalharness.sandbox.filter import CLONE, CLONE3, PRLIMIT, REFUSED, filter_for
+from evalharness.sandbox.filter import CLONE, CLONE3, PRLIMIT, REFUSED, SOCKET, filter_for
 from tests.sandbox.hostile import HONEST, LIMITS
 
 needs_sandbox = pytest.mark.usefixtures("sandbox")
@@ -281,7 +281,8 @@ def test_the_filter_refuses_what_it_names_and_nothing_else(machine: str, column:
     refused = {numbers[column] for numbers in REFUSED.values()}
     for number in range(500):
         expected = 1 if number in refused else 38 if number == CLONE3[column] else 0
-        assert decide(machine, number) == expected, number
+        assert decide(machine, number, argument=1 if number == SOCKET[column] else 0) == expected, number
+    assert [family for family in range(64) if decide(machine, SOCKET[column], family) == 0] == [1, 2, 10, 16]
     assert decide(machine, CLONE[column], 17) == 0
     assert decide(machine, CLONE[column], 0x10000000 | 17) == 1
     assert decide(machine, PRLIMIT[column], 0) == 0
