@@ -109,4 +109,3 @@ def _program(task: TaskSpec, fill: Filler) -> tuple[str, ...]:
     if len(pieces) < 2:
         raise fill.error(template, "does not hold {{ completion }}, the model's answer")
     return pieces
-
