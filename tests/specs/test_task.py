@@ -130,7 +130,7 @@ MISTAKES = [
     ("languages: [de, fr]\n", "", "1: languages: give either languages (a list or mapping) or language (one code)"),
     ("[de, fr]", "[de]\nlanguage: fr", "6: languages: give either languages"),
     ('  prompt: "{{ row.text }}"\n', "", "8: sample: needs exactly one of prompt, messages and turns"),
-    ("sample:\n", "sample:\n  messages: [{role: user, content: x}]\n", "8: sample: needs exactly one of prompt, messages and turns"),
+    ("sample:\n", "sample:\n  messages: [{role: user, content: x}]\n", "8: sample: needs exactly one of prompt, messages"),
     ('  id: "{{ row.id }}"\n', "", "8: sample.id: missing; add it"),
     ("  prompt:", "  promt:", "10: sample.promt: unknown key; did you mean 'prompt'?"),
     ('  prompt: "{{ row.text }}"', "  messages: [{role: bot, content: x}]", "10: sample.messages[0].role: 'bot' is not one of"),
