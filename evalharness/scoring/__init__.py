@@ -17,11 +17,8 @@ NAMES = {
     "chrf": "translation", "bleu": "translation", "pass_at_k": "code",
 }  # fmt: skip
 
-<<<<<<< HEAD
 EXTRAS = {"chrf": "translation", "bleu": "translation"}  # metrics that need an extra of this package
 
-=======
->>>>>>> scoring
 
 class _Metrics(Mapping[str, Metric]):
     """Every metric by its name; a module is imported when one of its metrics is first asked for.

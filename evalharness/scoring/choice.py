@@ -63,14 +63,9 @@ def acc_pmi(item: ChoiceItem) -> Measure:
 def macro_f1(item: ChoiceItem) -> Measure:
     """Return the prompt's counts for the F1 of each choice as a class: true positives, false positives, false negatives.
 
-<<<<<<< HEAD
-    The parts are these three per class, class by class: all prompts of a task must offer the same choices. The class of a prompt with several right choices is the chosen one
-    if that is right, else the first right one. The value of one prompt says whether it is right.
-=======
     The parts are these three per class, class by class: all prompts of a task must offer the same choices. The class of a
     prompt with several right choices is the chosen one if that is right, else the first right one. The value of one prompt
     says whether it is right.
->>>>>>> scoring
     """
     measure = acc(item)
     if measure.value is None:
