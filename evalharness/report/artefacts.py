@@ -23,7 +23,7 @@ Json = Mapping[str, Any]
 RATING_COLUMNS = ("judge", "candidate_failure", *(f.name for f in fields(Rating)))
 RESULT_COLUMNS = (
     "task", "task_version", "metric", "filter", "model", "by", "group", "value", "ci_low", "ci_high", "interval",
-    "reason", "chance", "n_prompts", "n_scores", "n_missing", "n_failed", "missing_languages",
+    "reason", "chance", "n_prompts", "n_scores", "n_missing", "n_failed", "missing_languages", "languages",
 )  # fmt: skip
 SCORE_SCHEMA = pa.schema(
     [

@@ -12,7 +12,7 @@ from evalharness.stages.describe import thinking_spec, verdict_spec
 from evalharness.stages.review import score_of
 from evalharness.stats.groups import Average
 from evalharness.stats.intervals import Resampling
-from evalharness.stats.scores import CANDIDATE_FAILURE, means
+from evalharness.stats.scores import CANDIDATE_FAILURE, means, result_row
 from evalharness.store import Journal, ReviewRow
 from evalharness.tables import ALL
 from evalharness.types import Result, Score, Verdict
@@ -104,7 +104,7 @@ def _results(run: Stored, judge: Mapping[str, Any], scores: Sequence[Score]) -> 
             "judge": judge["name"], "task": task, "task_version": own[0].task_version if own else None,
             "metric": METRIC, "filter": _filter(judge), "chance": None,
         }  # fmt: skip
-        out += [{**about, **asdict(mean), "missing_languages": list(mean.missing_languages)} for mean in found]
+        out += [{**about, **result_row(mean)} for mean in found]
     return out
 
 
