@@ -10,7 +10,7 @@ from evalharness.stages.derive import Stored
 from evalharness.stages.measure import Column, columns, scored_tasks
 from evalharness.stats.groups import Average
 from evalharness.stats.intervals import Resampling
-from evalharness.stats.scores import means, result_row
+from evalharness.stats.scores import means, plain_row
 from evalharness.types import Score
 
 
@@ -40,4 +40,4 @@ def _rows(run: Stored, task: Mapping[str, Any], column: Column, scores: Sequence
         "chance": column.chance, "headline": column.headline, "range": metric.range,
         "higher_is_better": metric.higher_is_better, "suite_category": task["suite_category"],
     }  # fmt: skip
-    return [{**about, **result_row(mean)} for mean in found]
+    return [{**about, **plain_row(mean)} for mean in found]

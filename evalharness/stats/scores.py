@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 
 from evalharness.languages import AXES, grouped
-from evalharness.stats.axes import Axis, Integers, axis, combined
 from evalharness.stats.cells import Cells
-from evalharness.stats.corpus import Corpus, Scale, Sums, corpus_rates, mean, padded, summed
-from evalharness.stats.games import Flags, Floats
+from evalharness.stats.coded import CANDIDATE_FAILURE, Coded, coded_scores, parts_of
+from evalharness.stats.corpus import Corpus, Scale, Sums, corpus_rates, mean, summed
 from evalharness.stats.groups import ALL, MISSING_LANGUAGES, NO_VERDICTS, Average
 from evalharness.stats.intervals import Interval, Resampling
 from evalharness.stats.rates import GroupRates, mean_rates
 from evalharness.stats.sizes import size_class
 from evalharness.types import Score
 
-CANDIDATE_FAILURE = "candidate_failure"
+__all__ = ["CANDIDATE_FAILURE", "Mean", "means", "plain_row"]
+
 NO_SPREAD = "no_spread"
 _POINT = 1e-9
 _USUAL = Resampling()
@@ -50,42 +50,9 @@ class Mean:
     languages: tuple[str, ...] = ()
 
 
-def result_row(mean: Mean) -> dict[str, Any]:
-    """Return ``mean`` as a row of ``results``: plain values."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(mean).items()}
-
-
-class _Coded(NamedTuple):
-    """Scores as columns of equal length; NaN where there is none.
-
-    ``parts`` [n, P] are the sums of a corpus value; of bounded scores [n, 1] they are the value as a share of the scale.
-    """
-
-    models: tuple[str, ...]
-    languages: tuple[str, ...]
-    prompt: Integers
-    language: Integers
-    model: Integers
-    parts: Floats
-    failed: Flags
-
-    @property
-    def known(self) -> Flags:
-        """Which scores there are."""
-        return np.asarray(np.isfinite(self.parts).all(axis=1))
-
-    def where(self, rows: Flags) -> _Coded:
-        """Return the scores of ``rows``, with the languages that have none left out of the numbering."""
-        used = np.bincount(self.language[rows], minlength=len(self.languages)) > 0
-        names = tuple(name for name, some in zip(self.languages, used, strict=True) if some)
-        language = (np.cumsum(used) - 1)[self.language[rows]]
-        return _Coded(
-            self.models, names, self.prompt[rows], language, self.model[rows], self.parts[rows], self.failed[rows]
-        )
-
-    def pooled(self) -> _Coded:
-        """Return the scores with all languages taken for one."""
-        return self._replace(languages=(ALL,), language=np.zeros_like(self.language))
+def plain_row(row: Any) -> dict[str, Any]:
+    """Return a record as a row of ``summary.json``: plain values."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(row).items()}
 
 
 class _Scheme(NamedTuple):
@@ -101,7 +68,7 @@ class _Scheme(NamedTuple):
         """Whether scores are put on 0..1 and their means are those of rates."""
         return self.corpus is None and self.scale is not None
 
-    def rates(self, coded: _Coded, each_language: bool) -> list[GroupRates]:
+    def rates(self, coded: Coded, each_language: bool) -> list[GroupRates]:
         """Return the macro mean over the languages of ``coded`` and, if ``each_language``, then each language."""
         if self.as_rates:
             return mean_rates(_cells(coded), self.how, each_language)
@@ -109,12 +76,10 @@ class _Scheme(NamedTuple):
 
     def parts(self, score: Score) -> Sequence[float] | None:
         """Return what is summed of ``score``, ``None`` where there is nothing."""
-        if self.corpus is not None:
-            return score.parts
+        if self.corpus is not None or self.scale is None:
+            return parts_of(score, self.corpus)
         if score.value is None:
             return None
-        if self.scale is None:
-            return (score.value, 1.0)
         low, high = self.scale
         return ((score.value - low) / (high - low),)
 
@@ -141,7 +106,7 @@ def means(
     if not scores:
         return []
     scheme = _Scheme(scale, corpus, average, how)
-    coded, categories = _coded(scores, scheme)
+    coded, categories = coded_scores(scores, [scheme.parts(score) for score in scores])
     overall, *languages = _groups(coded, scheme)
     everyone = list(_rows(ALL, *overall))
     rows = everyone + [row for group in languages for row in _rows("language", *group)]
@@ -162,26 +127,7 @@ def _on_scale(row: Mean, low: float, high: float) -> Mean:
     return replace(row, value=value, ci_low=ci_low, ci_high=ci_high)
 
 
-def _coded(scores: Sequence[Score], scheme: _Scheme) -> tuple[_Coded, Axis]:
-    """Return ``scores`` as numbers, and the category of each, in an order that is that of their values alone."""
-    table = padded([scheme.parts(score) for score in scores])
-    frame = pd.DataFrame({
-        "language": [score.language for score in scores], "task_version": [score.task_version for score in scores],
-        "prompt_id": [score.prompt_id for score in scores], "model": [score.model for score in scores],
-        "category": [score.category for score in scores], "repeat": [score.repeat for score in scores],
-        "failed": [score.status == CANDIDATE_FAILURE for score in scores],
-        **{f"part {at}": table[:, at] for at in range(table.shape[1])},
-    })  # fmt: skip
-    frame = frame.sort_values(list(frame.columns), kind="stable", na_position="last").reset_index(drop=True)
-    models, languages = axis(frame, "model"), axis(frame, "language")
-    prompt = combined([axis(frame, "task_version"), axis(frame, "prompt_id")], len(frame))
-    found = frame.iloc[:, -table.shape[1] :].to_numpy(np.float64)
-    failed = frame["failed"].to_numpy(np.bool_)
-    coded = _Coded(models.names, languages.names, prompt, languages.codes, models.codes, found, failed)
-    return coded, axis(frame, "category")
-
-
-def _groups(coded: _Coded, scheme: _Scheme, each_language: bool = True) -> Iterator[tuple[str, _Coded, GroupRates]]:
+def _groups(coded: Coded, scheme: _Scheme, each_language: bool = True) -> Iterator[tuple[str, Coded, GroupRates]]:
     """Yield (name, scores, means) of all scores, then of each language."""
     macro = scheme.average == "macro"
     rates = scheme.rates(coded if macro else coded.pooled(), each_language and macro)
@@ -192,17 +138,17 @@ def _groups(coded: _Coded, scheme: _Scheme, each_language: bool = True) -> Itera
         yield coded.languages[at], coded.where(coded.language == at), found
 
 
-def _group_rows(by: str, name: str, coded: _Coded, scheme: _Scheme) -> Iterator[Mean]:
+def _group_rows(by: str, name: str, coded: Coded, scheme: _Scheme) -> Iterator[Mean]:
     for _, part, rates in _groups(coded, scheme, each_language=False):
         yield from _rows(by, name, part, rates)
 
 
-def _sums(coded: _Coded, corpus: Corpus) -> Sums:
+def _sums(coded: Coded, corpus: Corpus) -> Sums:
     shape = (len(coded.languages), len(coded.models))
     return summed(coded.parts, coded.prompt, coded.language, coded.model, shape, corpus)
 
 
-def _cells(coded: _Coded) -> Cells:
+def _cells(coded: Coded) -> Cells:
     """Return the sums of scores per (language, prompt) and model; prompts without any score are no clusters."""
     known = coded.known
     cluster, prompts = pd.factorize(coded.prompt[known], sort=True)
@@ -225,7 +171,7 @@ def _spread(interval: Interval) -> Interval:
     return Interval(reason=NO_SPREAD)
 
 
-def _rows(by: str, name: str, coded: _Coded, rates: GroupRates) -> Iterator[Mean]:
+def _rows(by: str, name: str, coded: Coded, rates: GroupRates) -> Iterator[Mean]:
     """Yield the means of a group, a row a model that has an answer in it; those of rates are on the unit scale."""
     known = coded.known
     for number, model in enumerate(coded.models):
