@@ -131,4 +131,4 @@ def _print(document: dict[str, Any], as_json: bool, shown: Callable[[dict[str, A
         return
     for note in document["notes"]:
         click.echo(f"note: {terminal_safe(note)}", err=True)
-    click.echo(shown(document))
+    click.echo(shown(document).rstrip("\r\n"))

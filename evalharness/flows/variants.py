@@ -15,7 +15,7 @@ from evalharness.stats.intervals import Resampling
 from evalharness.stats.scores import plain_row
 from evalharness.stats.sizes import size_class
 from evalharness.stats.suites import MISSING_TASKS, SCORE, WIN_RATE
-from evalharness.stats.variants import Change, Tested, change, value_of
+from evalharness.stats.variants import Change, TaskScores, change, value_of
 
 STEP = "step"
 IS_BASE = "base"
@@ -138,10 +138,9 @@ def compare_variants(
     if base not in {entry.variant for entry in found}:
         raise NotInCatalog("variant", base, {entry.variant for entry in found})
     chosen = _at_steps(found, x, base, notes)
-    columns = merged(runs, {entry.model for entry in found}, notes)
-    scores = _Scores(
-        columns, {column.name: column.coded() for column in columns}, judged_columns(runs, baseline, pairs)
-    )
+    variants = frozenset(entry.model for entry in found)
+    columns, judged = merged(runs, variants, notes), judged_columns(runs, baseline, pairs)
+    scores = _Scores(columns, {column.name: column.coded() for column in columns}, judged, variants)
     categories = _categories(runs, scores)
     if not categories:
         raise DataError(f"no scores and no games in {', '.join(run.name for run in runs)}: there is nothing to compare")
@@ -276,7 +275,7 @@ def _row(pair: _Pair, category: _Category, scores: _Scores, average: str, how: R
     return _changed(row, change(list(tested.values()), model, other, average, how))
 
 
-def _range(tested: Sequence[Tested]) -> tuple[float, float] | None:
+def _range(tested: Sequence[TaskScores]) -> tuple[float, float] | None:
     scales = {each.column.scale for each in tested}
     return scales.pop() if len(scales) == 1 else None if None in scales or not scales else (0.0, 1.0)
 
@@ -295,7 +294,7 @@ def _changed(row: VariantRow, found: Change) -> VariantRow:
 
 def _tested(
     category: _Category, scores: _Scores, model: str, other: str | None = None, *, is_base: bool = False
-) -> dict[str, Tested]:
+) -> dict[str, TaskScores]:
     """Return the tasks of ``category`` in which ``model`` (and ``other``, if named) have scores in one column."""
     if category.kind == WIN_RATE:
         judged = next((own for own in scores.judged if own.judge == category.judge), None)
@@ -303,15 +302,17 @@ def _tested(
         if judged is not None:
             column = judged.column(model, other, scores.variants, category.tasks, is_base=is_base)
         return (
-            {} if column is None else {column.task: Tested(column, column.coded(), certain=column.chance is not None)}
+            {}
+            if column is None
+            else {column.task: TaskScores(column, column.coded(), certain=column.chance is not None)}
         )
     models = {model} if other is None else {model, other}
-    found: dict[str, Tested] = {}
+    found: dict[str, TaskScores] = {}
     for column in scores.columns:
         wanted = column.headline if category.metric is None else column.metric == category.metric
         coded = scores.coded[column.name]
         if wanted and column.task in category.tasks and column.task not in found and models <= set(coded.models):
-            found[column.task] = Tested(column, coded, category.weights.get(column.task, 1.0))
+            found[column.task] = TaskScores(column, coded, category.weights.get(column.task, 1.0))
     return {task: found[task] for task in category.tasks if task in found}
 
 

@@ -134,11 +134,14 @@ def _cell(numbers: Sequence[str | None], reason: str | None) -> str:
 
 def _aligned(rows: Rows) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.rjust(width) if at else cell.ljust(width) for at, (cell, width) in enumerate(zip(row, widths, strict=True)))
-        .rstrip()
+    lines = [
+        [
+            cell.rjust(width) if at else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
         for row in rows
-    )  # fmt: skip
+    ]
+    return "\n".join("  ".join(cells).rstrip() for cells in lines)
 
 
 def _piped(rows: Rows) -> str:

@@ -24,7 +24,7 @@ _USUAL = Resampling()
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class TaskScores:
     """A task of a category: its column, the scores as numbers, its weight; ``certain`` marks a base that is 1/2 by definition."""
 
     column: Column
@@ -57,7 +57,7 @@ class Change:
 
 
 def value_of(
-    tested: Sequence[Tested], model: str, average: str = "macro", how: Resampling = _USUAL
+    tested: Sequence[TaskScores], model: str, average: str = "macro", how: Resampling = _USUAL
 ) -> tuple[Figure, int]:
     """Return the weighted mean over tasks of the values of ``model``, and the number of its prompts."""
     scale, reason = common_scale([each.column for each in tested])
@@ -70,7 +70,9 @@ def value_of(
     return inside(figures(parts, _mean(parts), how)[0], scale), n_prompts
 
 
-def change(tested: Sequence[Tested], model: str, base: str, average: str = "macro", how: Resampling = _USUAL) -> Change:
+def change(
+    tested: Sequence[TaskScores], model: str, base: str, average: str = "macro", how: Resampling = _USUAL
+) -> Change:
     """Return how ``model`` differs from ``base`` in the tasks ``tested``, on the prompts and languages of both.
 
     Each draw takes the same prompts for both. The mean of ratios of one task is the ratio of means.
@@ -101,7 +103,7 @@ def change(tested: Sequence[Tested], model: str, base: str, average: str = "macr
     )
 
 
-def _part(each: Tested, models: Sequence[str], scale: Scale | None, average: str, *, shared: bool = False) -> Part:
+def _part(each: TaskScores, models: Sequence[str], scale: Scale | None, average: str, *, shared: bool = False) -> Part:
     sums = sums_of(each.coded, models, each.column.corpus, average, shared=shared)
     return Part(each.column.task, sums, each.weight, *fitted(each.column, scale))
 
