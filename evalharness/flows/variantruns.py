@@ -136,6 +136,18 @@ class Judged:
     baseline: str | None
     pairs: str
 
+    def missing(self, model: str, tasks: Collection[str]) -> int:
+        """Return how many games of ``model`` have no verdict."""
+        frame = self._of(tasks)
+        own = (frame[battles.MODEL_A] == model) | (frame[battles.MODEL_B] == model)
+        return int((own & frame[battles.SCORE].isna()).sum())
+
+    def _of(self, tasks: Collection[str]) -> pd.DataFrame:
+        """Return the games of ``tasks``; those of no named task are of all."""
+        if battles.TASK not in self.frame:
+            return self.frame
+        return self.frame[self.frame[battles.TASK].isin(list(tasks)) | self.frame[battles.TASK].isna()]
+
     def column(
         self, model: str, base: str | None, among: Collection[str], tasks: Collection[str], *, is_base: bool = False
     ) -> Column | None:
@@ -145,9 +157,7 @@ class Judged:
         any such the share is that against the base, whose own is 1/2 by definition (``is_base`` says that ``model`` is it);
         the column's chance of 0 says so.
         """
-        frame = self.frame
-        if battles.TASK in frame:
-            frame = frame[frame[battles.TASK].isin(list(tasks)) | frame[battles.TASK].isna()]
+        frame = self._of(tasks)
         everyone = {*frame[battles.MODEL_A], *frame[battles.MODEL_B]}
         outside = sorted(everyone - set(among)) if self.baseline is None else [self.baseline]
         wanted = [model] if base is None else [model, base]

@@ -28,7 +28,7 @@ class VariantRow:
 
     ``value`` is on all prompts of the model, ``base_value`` and all that follows on those of both (``n_shared``).
     ``relative`` is the ratio of means less 1, ``mean_of_ratios`` its mean over tasks; both are fractions. ``range`` is the
-    scale of ``value`` and ``difference``.
+    scale of ``value`` and ``difference``, ``n_missing`` counts answers without a score, or games without a verdict.
     """
 
     category: str
@@ -63,6 +63,7 @@ class VariantRow:
     n_tasks: int = 0
     n_prompts: int = 0
     n_shared: int = 0
+    n_missing: int = 0
     tasks: tuple[str, ...] = ()
     missing_tasks: tuple[str, ...] = ()
     range: tuple[float, float] | None = None
@@ -265,7 +266,8 @@ def _row(pair: _Pair, category: _Category, scores: _Scores, average: str, how: R
         size_class=size_class(pair.entry.size_b), variant=pair.entry.variant, model=model, step=pair.entry.step,
         base_model=other, value=value.value, ci_low=value.low, ci_high=value.high, interval=value.interval,
         value_reason=value.reason, reason=pair.reason, difference_reason=pair.reason, mean_of_ratios_reason=pair.reason,
-        n_tasks=len(category.tasks), n_prompts=n_prompts, tasks=category.tasks, missing_tasks=unshared,
+        n_tasks=len(category.tasks), n_prompts=n_prompts,
+        n_missing=_missing(category, scores, model, own), tasks=category.tasks, missing_tasks=unshared,
         range=_range(list(own.values())), higher_is_better=first.higher_is_better if first else True,
     )  # fmt: skip
     if other is None:
@@ -273,6 +275,12 @@ def _row(pair: _Pair, category: _Category, scores: _Scores, average: str, how: R
     if unshared or not tested:
         return replace(row, reason=MISSING_TASKS, difference_reason=MISSING_TASKS, mean_of_ratios_reason=MISSING_TASKS)
     return _changed(row, change(list(tested.values()), model, other, average, how))
+
+
+def _missing(category: _Category, scores: _Scores, model: str, own: Mapping[str, TaskScores]) -> int:
+    if category.kind == WIN_RATE:
+        return sum(judged.missing(model, category.tasks) for judged in scores.judged if judged.judge == category.judge)
+    return sum(each.coded.missing(model) for each in own.values())
 
 
 def _range(tested: Sequence[TaskScores]) -> tuple[float, float] | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalharness.report.artefacts import table_text, write_table
-from evalharness.report.marking import DASH
+from evalharness.report.marking import DASH, spread
 from evalharness.report.words import REASONS
 from evalharness.text import one_line
 
@@ -18,10 +18,11 @@ COLUMNS = (
     "size_b", "size_class", "category", "kind", "judge", "variant", "model", "step", "base_model", "value", "ci_low", "ci_high",
     "interval", "value_reason", "base_value", "difference", "difference_low", "difference_high", "difference_interval",
     "difference_reason", "relative", "relative_low", "relative_high", "reason", "mean_of_ratios", "mean_of_ratios_low",
-    "mean_of_ratios_high", "mean_of_ratios_reason", "tasks_at_chance", "n_tasks", "n_prompts", "n_shared", "tasks",
+    "mean_of_ratios_high", "mean_of_ratios_reason", "tasks_at_chance", "n_tasks", "n_prompts", "n_shared", "n_missing", "tasks",
     "missing_tasks", "range", "higher_is_better",
 )  # fmt: skip
 _NAME = 40
+_COUNTS = {"n_prompts": "prompts", "n_missing": "missing", "n_shared": "prompts of both"}
 _UNIT = [0.0, 1.0]
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in r"\`*_{}[]<>|#"})
 _LATEX = {
@@ -69,13 +70,26 @@ def _of_size(document: Json, size: str, rows: Sequence[Json]) -> list[tuple[str,
     base = one_line(document["base"], _NAME)
     if document["x"] is not None:
         return [
-            (f"{one_line(category, _NAME)}, {size}: value by step", _matrix(own, "step", "variant", _value))
+            (
+                f"{one_line(category, _NAME)}, {size}: value by step",
+                [
+                    *_matrix(own, "step", "variant", _value),
+                    *_counts(own, "n_prompts", "n_missing", across="variant"),
+                ],
+            )
             for category in document["categories"]
             if (own := [row for row in rows if row["category"] == category])
         ]
+    compared = [row for row in rows if row["base_model"] is not None] or rows
     return [
-        (f"{size}: value", _matrix(rows, "variant", "category", _value)),
-        (f"{size}: difference to {base} in points", _matrix(rows, "variant", "category", _points)),
+        (f"{size}: value", [*_matrix(rows, "variant", "category", _value), *_counts(rows, "n_prompts", "n_missing")]),
+        (
+            f"{size}: difference to {base} in points",
+            [
+                *_matrix(rows, "variant", "category", _points),
+                *_counts(compared, "n_shared"),
+            ],
+        ),
         (f"{size}: relative change to {base} in %", _matrix(rows, "variant", "category", _relative)),
     ]
 
@@ -95,6 +109,15 @@ def _matrix(rows: Sequence[Json], down: str, across: str, cell: Callable[[Json],
     ]
 
 
+def _counts(rows: Sequence[Json], *names: str, across: str = "category") -> Rows:
+    """Return a line of the range over rows for each count of ``names``."""
+    columns = _seen(rows, across)
+    return [
+        (_COUNTS[name], *(spread([row[name] for row in rows if row[across] == column]) for column in columns))
+        for name in names
+    ]
+
+
 def _seen(rows: Sequence[Json], key: str) -> list[Any]:
     return list(dict.fromkeys(row[key] for row in rows))
 
@@ -108,12 +131,15 @@ def _value(row: Json) -> str:
 def _points(row: Json) -> str:
     factor, digits = _shown(row)
     numbers = (row["difference"], row["difference_low"], row["difference_high"])
-    return _cell([None if n is None else f"{factor * n:+.{digits}f}" for n in numbers], row["difference_reason"])
+    return _cell(
+        [None if n is None else f"{_rounded(factor * n, digits):+.{digits}f}" for n in numbers],
+        row["difference_reason"],
+    )
 
 
 def _relative(row: Json) -> str:
     numbers = (row["relative"], row["relative_low"], row["relative_high"])
-    return _cell([None if n is None else f"{100 * n:+.1f}" for n in numbers], row["reason"])
+    return _cell([None if n is None else f"{_rounded(100 * n, 1):+.1f}" for n in numbers], row["reason"])
 
 
 def _shown(row: Json) -> tuple[float, int]:
@@ -122,6 +148,11 @@ def _shown(row: Json) -> tuple[float, int]:
     if scale is None:
         return 1.0, 3
     return (100.0, 1) if list(scale) == _UNIT else (1.0, 1 if scale[1] - scale[0] > 10 else 2)
+
+
+def _rounded(number: float, digits: int) -> float:
+    """Return ``number`` rounded, without the sign of a zero."""
+    return round(number, digits) + 0.0
 
 
 def _cell(numbers: Sequence[str | None], reason: str | None) -> str:

@@ -36,6 +36,10 @@ class Coded(NamedTuple):
         """Which scores there are."""
         return np.asarray(np.isfinite(self.parts).all(axis=1))
 
+    def missing(self, model: str) -> int:
+        """Return how many scores of ``model`` there are not."""
+        return int((~self.known & (self.model == self.models.index(model))).sum()) if model in self.models else 0
+
     def where(self, rows: Flags) -> Coded:
         """Return the scores of ``rows``, with the languages that have none left out of the numbering."""
         used = np.bincount(self.language[rows], minlength=len(self.languages)) > 0

@@ -25,7 +25,8 @@ class CategoryRow:
 
     ``kind`` is ``score`` (the weighted mean of its tasks' values) or ``win-rate`` (that of a rating, by ``judge``).
     ``missing_tasks`` are those the model has no value in; ``chance`` is the mean of the tasks' chances, ``None`` where one
-    is unknown. ``columns`` says what was averaged: task, metric and filter. ``range`` is the scale of ``value``.
+    is unknown. ``columns`` says what was averaged: task, metric and filter. ``range`` is the scale of ``value``,
+    ``n_missing`` counts answers without a score, or games without a verdict.
     """
 
     suite: str
@@ -48,6 +49,7 @@ class CategoryRow:
     range: Scale | None = None
     judge: str | None = None
     metric: str | None = None
+    n_missing: int = 0
 
 
 def task_names(category: Mapping[str, Any]) -> tuple[str, ...]:
@@ -110,9 +112,10 @@ def _score_row(
     found = [(column, weight) for column, weight in zip(columns, weights, strict=True) if column is not None]
     have = [column for column, _ in found]
     scale, reason = common_scale(have) if have else (None, NO_SCORES)
+    coded = [column.coded() for column in have]
     parts = [
-        Part(column.task, sums_of(column.coded(), [model], column.corpus, average), weight, *fitted(column, scale))
-        for column, weight in found
+        Part(column.task, sums_of(own, [model], column.corpus, average), weight, *fitted(column, scale))
+        for (column, weight), own in zip(found, coded, strict=True)
     ]
     known = {part.task for part in parts if np.isfinite(part.values[0])}
     missing = tuple(task for task in tasks if task not in known)
@@ -125,6 +128,7 @@ def _score_row(
         n_prompts=sum(part.sums.clusters for part in parts), missing_tasks=missing,
         chance=None if len(have) < len(tasks) or reason else chance_of(have, [weight for _, weight in found], scale),
         tasks=tasks, weights=weights, columns=tuple(column.name for column in have), range=scale, metric=category.get("metric"),
+        n_missing=sum(own.missing(model) for own in coded),
     )  # fmt: skip
 
 
@@ -178,6 +182,6 @@ def win_rate_rows(
                 value=value.get("win_rate"), ci_low=value.get("ci_low"), ci_high=value.get("ci_high"),
                 interval=value.get("interval"), reason=reason or value.get("reason"), n_tasks=len(tasks),
                 n_prompts=value.get("n_prompts", 0), missing_tasks=missing, chance=None, tasks=tasks, weights=weights,
-                range=(0.0, 1.0), judge=judge,
+                range=(0.0, 1.0), judge=judge, n_missing=value.get("n_unparsed", 0),
             ))  # fmt: skip
     return rows

@@ -5,6 +5,7 @@ After Aryabumi et al. 2024, "To Code, or Not To Code?" (arXiv 2408.10914).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -91,11 +92,12 @@ def change(
     ]
     fault = None if all(each.certain for each in tested) else _unfit(of_base, whole)
     worst = BASE_AT_CHANCE if BASE_AT_CHANCE in faults else next((each for each in faults if each), None)
+    least = (-1.0, math.inf) if scale is not None and scale[0] >= 0 else None
     return Change(
         base_value=inside(of_base, scale),
-        difference=difference,
-        relative=Figure(reason=fault) if fault else relative,
-        mean_of_ratios=Figure(reason=worst) if worst else ratios,
+        difference=inside(difference, None if scale is None else (scale[0] - scale[1], scale[1] - scale[0])),
+        relative=Figure(reason=fault) if fault else inside(relative, least),
+        mean_of_ratios=Figure(reason=worst) if worst else inside(ratios, least),
         at_chance=tuple(
             each.column.task for each, found in zip(tested, faults, strict=True) if found == BASE_AT_CHANCE
         ),

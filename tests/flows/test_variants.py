@@ -142,6 +142,7 @@ def test_the_table_of_four_variants_in_two_sizes_is_that_computed_by_hand(root: 
     assert own.relative_low is not None and own.relative_high is not None
     assert own.relative_low < 0 < 2 / 13 < own.relative_high
     assert rows[0.47, "cooldown", "reasoning"].reason == "no_spread"
+    assert rows[0.47, "code", "knowledge"].relative_low == -1.0  # nothing falls by more than all of it
 
 
 def test_a_base_is_of_the_same_size_and_what_has_none_is_named(tmp_path: Path) -> None:
@@ -239,6 +240,7 @@ def test_the_command_prints_tables_markdown_latex_csv_and_json(root: Path, capsy
         f"{size} B: {what}" for size in ("0.47", "2.8")
         for what in ("value", "difference to text in points", "relative change to text in %")
     ]  # fmt: skip
+    assert "-0.0" not in text.replace("-0.0,", "") and text.count("prompts of both") == 2 and text.count("missing") == 2
     assert "+10.0 [-4.9, +24.9]" in text and "base at chance" in text and "-50.0 [" in text and "65.0 [" in text
     marked = said(capsys, *words, "--format", "md")
     assert marked.startswith("**0.47 B: value**") and r"| half |" in marked and r"+10.0 \[-4.9, +24.9\]" in marked
