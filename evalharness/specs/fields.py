@@ -144,6 +144,8 @@ def _alternative(hint: Any, value: Any) -> Any:
         if isinstance(value, str) and all(is_dataclass(o) for o in options if o not in words):
             return words[0]  # a word that is not offered, rather than a record that is no mapping
         options = [option for option in options if option not in words]
+    if isinstance(value, list) and (lists := [option for option in options if get_origin(option) is tuple]):
+        return lists[0]
     if isinstance(value, str) and str in options:
         return str
     if len(options) > 1 and not isinstance(value, dict):  # text or a mapping of texts, and the like

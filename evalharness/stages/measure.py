@@ -45,7 +45,7 @@ def scored_tasks(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
 def columns(plan: Mapping[str, Any], task: Mapping[str, Any]) -> list[Column]:
     """Return the columns of ``task``: likelihoods and written answers are never in one."""
     ways = {model["ways"][task["task"]] for model in plan["models"]}
-    metrics = [MetricSpec(**metric) for metric in task["metrics"]]
+    metrics = [MetricSpec(**{**metric, "options": _options(metric["options"])}) for metric in task["metrics"]]
     out: list[Column] = []
     if task["output"] in ("choice", "loglikelihood") and "likelihood" in ways:
         out += _columns(task, metrics, [LIKELIHOOD])
@@ -55,6 +55,11 @@ def columns(plan: Mapping[str, Any], task: Mapping[str, Any]) -> list[Column]:
     if task["output"] in ("text", "code"):
         out += _columns(task, metrics, _filters(task) or ["none"])
     return out
+
+
+def _options(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as the YAML gave them: JSON has lists for tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
 
 
 def _filters(task: Mapping[str, Any]) -> list[str]:
