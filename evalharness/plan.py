@@ -52,12 +52,12 @@ class Ask:
     gen: Mapping[str, Any] = field(default_factory=dict)
     gen_seed: int = 0
     format: Format | None = None
-    choices: Choices = "auto"
     more_judges: tuple[str, ...] = ()
     name: str | None = None
     specs: tuple[str, ...] = ()
     statistics: Statistics = Statistics()
     shard: tuple[int, int] | None = None
+    choices: Choices = "auto"
     allow_code_execution: bool = False
 
     def folder(self, root: Path) -> Path:
