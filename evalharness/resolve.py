@@ -12,10 +12,10 @@ from evalharness.errors import NotInCatalog, UsageError
 from evalharness.plan import Ask, Bench, Plan, Player, plan_hash
 from evalharness.prompts import check, check_judge
 from evalharness.scoring import EXTRAS, METRICS
-from evalharness.scoring.kind import wrong_option
 from evalharness.specs.fields import Expr, Template
 from evalharness.specs.judge import JudgeSpec
 from evalharness.specs.model import ModelSpec
+from evalharness.specs.reader import Document
 from evalharness.specs.sample import templates
 from evalharness.specs.task import TaskSpec
 from evalharness.types import SAMPLING_DEFAULTS, Sampling
@@ -153,7 +153,7 @@ def _check_ways(ask: Ask, tasks: Sequence[TaskSpec], players: Sequence[Player]) 
 
 
 def _check_metrics(task: TaskSpec) -> None:
-    """Raise a UsageError where a metric of ``task`` does not exist, does not fit its output or its options, or is not installed."""
+    """Raise a UsageError where a metric of ``task`` does not exist, does not fit its output, or is not installed."""
     for spec in task.metrics:
         if spec.name not in METRICS:
             raise NotInCatalog("metric", spec.name, METRICS, f"{task.file}: metrics")
@@ -170,8 +170,8 @@ def _check_metrics(task: TaskSpec) -> None:
                 f"{task.file}: metrics: {spec.name} is for output: {' or '.join(sorted(metric.outputs))}, not {task.output}; "
                 f"there are {', '.join(fitting)}"
             )
-        if (wrong := wrong_option(metric, spec.options)) is not None:
-            raise UsageError(f"{task.file}: metrics: {spec.name}: {wrong.message}")
+        document = Document({"metrics": {spec.name: dict(spec.options)}}, file=task.file)
+        metric.read_options(document, ("metrics", spec.name))
 
 
 def _bench(catalog: Catalog, ask: Ask, sitting: _Sitting) -> Bench:

@@ -1,4 +1,4 @@
-"""Tasks that metrics score, in real runs: choices by likelihood and by letter, numbers, code, languages modelled, scored again."""
+"""Tasks that metrics score, in real runs: choices by likelihood and by letter, numbers, code, texts, and all scored again."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def target_of(task: TaskSpec, fill: Filler) -> Target | None:
     return Target(
         right=right_choices(spec.target, choices, fill),
         choices=choices,
-        letters=_letters(fill, len(choices)),
+        letters=tuple(fill.values["letters"][: len(choices)]),
         language=language,
     )
 
@@ -109,4 +109,3 @@ def _program(task: TaskSpec, fill: Filler) -> tuple[str, ...]:
     if len(pieces) < 2:
         raise fill.error(template, "does not hold {{ completion }}, the model's answer")
     return pieces
-
