@@ -13,6 +13,7 @@ from evalharness.pairing import Design
 from evalharness.prompts import Form, format_for
 from evalharness.specs.judge import JudgeSpec
 from evalharness.specs.model import ModelSpec, ThinkingSpec
+from evalharness.specs.suite import SuiteSpec
 from evalharness.specs.task import Format, LanguageSpec, TaskSpec
 from evalharness.text import fingerprint
 from evalharness.types import SAMPLING_DEFAULTS, Engine, Sampling
@@ -148,7 +149,10 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run, resolved. ``tasks`` holds a TaskSpec for each file that languages come from; those of one name are one task."""
+    """A run, resolved. ``tasks`` holds a TaskSpec for each file that languages come from; those of one name are one task.
+
+    ``suites`` are those that were asked for; they say how figures are put together and change no figure of a task.
+    """
 
     name: str
     tasks: tuple[TaskSpec, ...]
@@ -156,6 +160,7 @@ class Plan:
     benches: tuple[Bench, ...]
     ask: Ask
     notes: tuple[str, ...] = ()
+    suites: tuple[SuiteSpec, ...] = ()
 
     @property
     def baseline(self) -> str | None:

@@ -12,10 +12,11 @@ from evalharness.specs.fields import Template, plain
 from evalharness.specs.judge import JudgeSpec
 from evalharness.specs.model import ModelSpec
 from evalharness.specs.settings import Settings
+from evalharness.specs.suite import SuiteSpec
 from evalharness.specs.task import _DEEP, _TaskYaml
 
 Json = dict[str, Any]
-Kind = Literal["task", "judge", "config"]
+Kind = Literal["task", "judge", "suite", "config"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,15 @@ class ConfigYaml:
     run: Settings | None = None
 
 
-SHAPES: dict[Kind, type] = {"task": _TaskYaml, "judge": JudgeSpec, "config": ConfigYaml}
-GIVEN: Mapping[Any, frozenset[str]] = {ModelSpec: frozenset({"name"}), JudgeSpec: frozenset({"file"})}
+SHAPES: dict[Kind, type] = {"task": _TaskYaml, "judge": JudgeSpec, "suite": SuiteSpec, "config": ConfigYaml}
+GIVEN: Mapping[Any, frozenset[str]] = {
+    ModelSpec: frozenset({"name"}), JudgeSpec: frozenset({"file"}), SuiteSpec: frozenset({"file"}),
+}  # fmt: skip
 
 _ABOUT = {  # of the keys at the top that their record's docstring does not explain
     "task": "The task's name; the file is called NAME.yaml, or NAME.LANG.yaml for a language of it.",
     "judge": "For a judge its name, as in NAME.yaml; for a task the judge of its answers, unless --judge names another.",
+    "suite": "The suite's name; the file is called NAME.yaml and lies in a folder `suites` of a folder of tasks.",
     "version": "Shown beside every number; raise it when the prompts or their answers would change.",
     "description": "One line for `evalharness ls`.",
     "dataset": "Where the rows come from.",
@@ -71,7 +75,7 @@ _SENTENCE = re.compile(r"(?<=[.;])\s+")
 
 
 def schema(kind: Kind) -> Json:
-    """Return the JSON Schema of a task, a judge or an ``evalharness.yaml``."""
+    """Return the JSON Schema of a task, a judge, a suite or an ``evalharness.yaml``."""
     definitions: dict[str, Json] = {}
     top = _record(SHAPES[kind], definitions)
     if kind == "task":
