@@ -172,6 +172,7 @@ MISTAKES: dict[str, Mistake] = {
     "config range": Mistake(RUN, ("evalharness.yaml:2: run.level: 95 must lie in 0.5..0.999",), config("run:\n  level: 95\n")),
     "config sampling": Mistake(RUN, ("evalharness.yaml:2: run.gen.temprature: unknown key; did you mean 'temperature'?",), config("run:\n  gen: {temprature: 1}\n")),
     "config name": Mistake(("run", "-t", "mine"), ("evalharness.yaml:2: run.models: no model named 'gemma'; did you mean 'gemma-3-270m'?",), config("run:\n  models: [gemma]\n")),
+    "model speed": Mistake(CONFIG, ("evalharness.yaml:2: models.m.tokens_per_second: must be above 0: tokens that the engine writes a second",), config("models:\n  m: {backend: hf, path: x, tokens_per_second: 0}\n")),
     "model key": Mistake(CONFIG, ("evalharness.yaml:2: models.m.pth: unknown key; did you mean 'path'?",), config("models:\n  m: {backend: hf, pth: x}\n")),
     "model without a path": Mistake(CONFIG, ("evalharness.yaml:2: models.m.path: missing; add it",), config("models:\n  m: {backend: hf}\n")),
     "model size": Mistake(CONFIG, ("evalharness.yaml:2: models.m.size_b: must be a number, not '7B'",), config("models:\n  m: {backend: hf, path: x, size_b: 7B}\n")),
