@@ -199,7 +199,7 @@ MISTAKES: dict[str, Mistake] = {
     "language twice": Mistake(SHOW, ("tasks/mine.yaml:5: languages: de is listed twice",), task("[de]", "[de, de]")),
     "language code": Mistake(SHOW, ("tasks/mine.yaml:5: languages[0]: 'German!' is not a BCP 47 language tag",), task("[de]", "['German!']")),
     "language as text": Mistake(SHOW, ("tasks/mine.yaml:5: languages: must be a list, not 'de'", 'write ["de"]'), task("[de]", "de")),
-    "prompt and messages": Mistake(SHOW, ("tasks/mine.yaml:6: sample: needs exactly one of prompt and messages",), task('prompt: "{{ row.prompt }}"', 'category: "x"')),
+    "prompt and messages": Mistake(SHOW, ("tasks/mine.yaml:6: sample: needs exactly one of prompt, messages and turns",), task('prompt: "{{ row.prompt }}"', 'category: "x"')),
     "temperature": Mistake(SHOW, ("tasks/mine.yaml:10: generate.temperature: -1 must be 0 (greedy) or above",), {"tasks/mine.yaml": f"{TASK}generate: {{temperature: -1}}\n"}),
     "circle": Mistake(("show", "other"), ("tasks/third.yaml:1: extends: goes in a circle: other.yaml -> third.yaml -> other.yaml",), {"tasks/other.yaml": "extends: third\n", "tasks/third.yaml": "extends: other\n"}),
     "extends": Mistake(("show", "mine.sw"), ("tasks/mine.sw.yaml:1: extends: no task named 'mien'; did you mean 'mine'?",), {"tasks/mine.sw.yaml": "extends: mien\nlanguage: sw\n"}),
