@@ -42,9 +42,8 @@ def notices(summary: Json, manifest: Json) -> list[str]:
     said += [_about_failures(entry, summary) for entry in summary.get("completions", ()) if _failed_overall(entry)]
     errors = sum(entry["errors"] for entry in summary.get("completions", ()) if entry["language"] == "all")
     if errors:
-        said.append(
-            f"Answers that could not be had: {count(errors)}. What a judge would say of them counts as missing."
-        )
+        fate = "What a judge would say of them counts" if summary.get("judges") else "Their scores count"
+        said.append(f"Answers that could not be had: {count(errors)}. {fate} as missing.")
     return list(dict.fromkeys(said))
 
 
@@ -54,9 +53,12 @@ def _failed_overall(entry: Json) -> bool:
 
 def _about_failures(entry: Json, summary: Json) -> str:
     kinds = ", ".join(f"{words.failure(kind)}: {count(n)}" for kind, n in entry["failures"].items())
-    fate = "left out" if failure_rule(summary) == "drop" else "lost without asking the judge"
     total = sum(entry["failures"].values())
-    return f"{entry['model']} failed to answer {count(total)} of {count(entry['n'])} prompts ({kinds}); those games are {fate}."
+    said = f"{entry['model']} failed to answer {count(total)} of {count(entry['n'])} prompts ({kinds})"
+    if not summary.get("judges"):
+        return f"{said}; those answers have the lowest score."
+    fate = "left out" if failure_rule(summary) == "drop" else "lost without asking the judge"
+    return f"{said}; those games are {fate}."
 
 
 def _about_task(task: Json) -> list[str]:

@@ -75,7 +75,7 @@ class Column:
 class TaskBoard:
     """All that metrics say of one task: ``rows`` pair each model with its line in every column (``None`` where it has none).
 
-    The groups are those of the headline column that most models have.
+    ``headline`` is the first metric that most models have, ``ways`` the one of each model: groups hold the lines of that.
     """
 
     task: str
@@ -84,6 +84,7 @@ class TaskBoard:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Model, tuple[Line | None, ...]], ...]
     headline: Column
+    ways: Mapping[str, Column]
     languages: tuple[Group, ...]
     categories: tuple[Group, ...]
     others: tuple[tuple[str, str, tuple[Group, ...]], ...]
@@ -123,14 +124,16 @@ def _board(task: Json, rows: Sequence[Json], models: Mapping[str, Model]) -> Tas
 
     lines = [(model_named(name, models), tuple(line(column, name) for column in columns)) for name in named]
     at = columns.index(headline)
+    ways = {name: next((c for c in (headline, *marked) if (c, name) in overall), headline) for name in named}
 
     def groups(by: str, by_language: bool = False) -> tuple[Group, ...]:
-        own = [row for row in rows if row["by"] == by and _column(row) == headline]
-        return _groups(own, headline, models, by_language)
+        own = [row for row in rows if row["by"] == by and _column(row) == ways[row["model"]]]
+        return _groups(own, models, by_language)
 
     return TaskBoard(
         task=task["task"], anchor=f"t-{safe_name(task['task'])}", about=task, columns=columns,
         rows=tuple(sorted(lines, key=lambda pair: _rank(pair[1][at], headline, pair[0].name))), headline=headline,
+        ways=ways,
         languages=groups("language", by_language=True), categories=groups("category"),
         others=tuple((*AXES[by], found) for by in AXES if len(found := groups(by)) > 1),
     )  # fmt: skip
@@ -159,10 +162,10 @@ def _rank(line: Line | None, column: Column, name: str) -> tuple[bool, float, st
     return (False, -line.value if column.higher_is_better else line.value, name)
 
 
-def _groups(rows: Iterable[Json], column: Column, models: Mapping[str, Model], by_language: bool) -> tuple[Group, ...]:
+def _groups(rows: Iterable[Json], models: Mapping[str, Model], by_language: bool) -> tuple[Group, ...]:
     members: dict[str, list[Line]] = {}
     for row in rows:
-        members.setdefault(row["group"], []).append(_line(row, column.scale, models))
+        members.setdefault(row["group"], []).append(_line(row, _column(row).scale, models))
     found = [
         Group(name, language(name) if by_language else None, tuple(sorted(lines, key=best_first)))
         for name, lines in members.items()

@@ -24,10 +24,11 @@ def task_tables(board: TaskBoard, width: int) -> Iterator[Table]:
         models = [model for model, _ in board.rows]
         for start in range(0, len(models), room):
             shown = models[start : start + room]
-            table = grid(f"by language, {board.headline.name} and interval")
+            table = grid("by language, value and interval")
             table.add_column("language", overflow="fold", max_width=_GROUP)
             for model in shown:
-                table.add_column(named(model), justify="right", overflow="fold")
+                heading = named(model).append(f"\n{one_line(board.ways[model.name].name, 30)}", style="dim")
+                table.add_column(heading, justify="right", overflow="fold")
             table.add_column("prompts", justify="right")
             table.add_column("missing", justify="right")
             for group in board.languages:
