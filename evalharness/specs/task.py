@@ -72,7 +72,8 @@ class TaskSpec:
     """A benchmark in all its languages. ``folder`` is where its data files are; ``file`` where it was read from.
 
     ``where`` keeps only the rows whose columns have these values. ``languages`` is empty where the task's languages are
-    the configurations of its data set (``languages_from``), which are looked up when they are needed.
+    the configurations of its data set (``languages_from``), which are looked up when they are needed. ``generate_by`` is
+    what the samples of a category have instead of ``generate``.
     """
 
     task: str
@@ -95,6 +96,7 @@ class TaskSpec:
     answer_prefix: Template | None = None
     generative: GenerativeSpec | None = None
     generate: Sampling = Sampling()
+    generate_by: Mapping[str, Sampling] = field(default_factory=dict)
     n: int = 1
     filters: tuple[FilterSpec, ...] = ()
     metrics: tuple[MetricSpec, ...] = ()
@@ -171,7 +173,7 @@ class _TaskYaml:
     delimiter: str = " "
     answer_prefix: Template | None = None
     generative: GenerativeSpec | None = None
-    generate: Sampling = Sampling()
+    generate: Sampling | Mapping[str, Sampling | Literal["category"]] = Sampling()
     n: int = 1
     filters: tuple[FilterSpec, ...] = ()
     metrics: tuple[str | MetricSpec, ...] = ()
@@ -229,21 +231,47 @@ def from_document(document: Document, path: Path) -> TaskSpec:
         raise document.error(("task",), f"'{written.task}' is not the file's name; call it '{name}' or rename the file")
     if language is not None and written.language != language:
         raise document.error(("language",), f"must be '{language}', as in the file's name")
-    check_sampling(written.generate, document, ("generate",))
+    generate, generate_by = _samplings(written, document)
     _check_output(written, document)
     folder = Path(document.where(("dataset",)).file).resolve().parent
     common = {
-        f: getattr(written, f) for f in _TaskYaml.__dataclass_fields__ if f not in ("languages", "language", "words")
-    }  # fmt: skip
+        f: getattr(written, f)
+        for f in _TaskYaml.__dataclass_fields__
+        if f not in ("languages", "language", "words", "generate")
+    }
     common["metrics"] = metric_specs(written.metrics)
     from_configs: Literal["configs"] | None = "configs" if written.languages == "configs" else None
     return TaskSpec(
         **common,
+        generate=generate,
+        generate_by=generate_by,
         languages=_languages(written, document),
         languages_from=from_configs,
         folder=folder,
         file=document.file,
     )
+
+
+def _samplings(written: _TaskYaml, document: Document) -> tuple[Sampling, dict[str, Sampling]]:
+    """Return how samples are answered, and how those of each category are that ``generate`` names with ``by: category``."""
+    said = written.generate
+    if isinstance(said, Sampling):
+        check_sampling(said, document, ("generate",))
+        return said, {}
+    if said.get("by") != "category":
+        raise document.error(("generate", "by"), "must be category")
+    if written.sample.category is None:
+        raise document.error(("generate", "by"), "category is what sample.category says; add it")
+    found: dict[str, Sampling] = {}
+    for value, sampling in said.items():
+        if value == "by":
+            continue
+        if not isinstance(sampling, Sampling):
+            raise document.error(("generate", value), "must hold keys and values, as {temperature: 0.7}")
+        check_sampling(sampling, document, ("generate", value))
+        found[value] = sampling
+    default = found.pop("default", Sampling())
+    return default, {value: sampling.over(default) for value, sampling in found.items()}
 
 
 def _check_output(written: _TaskYaml, document: Document) -> None:

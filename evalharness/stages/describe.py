@@ -49,7 +49,9 @@ def _tasks(plan: Plan, uses: Sequence[Use]) -> list[dict[str, Any]]:
             "origin": first.prompts.origin, "method": first.prompts.method,
             "source_language": first.prompts.source_language, "parallel": first.prompts.parallel,
             "license": first.license, "pinned": all(used[name, code].pinned for code in codes),
-            "generate": _sampling(first.generate), "added_languages": _added(parts), **_scoring(parts),
+            "generate": _sampling(first.generate),
+            "generate_by": {category: _sampling(own) for category, own in first.generate_by.items()},
+            "added_languages": _added(parts), **_scoring(parts),
         })  # fmt: skip
     return out
 
