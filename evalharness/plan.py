@@ -218,6 +218,8 @@ class Plan:
             about = "task" if category is None else f"task, {category}"
             for f in fields(Sampling):
                 wanted, got = getattr(own, f.name), getattr(used, f.name)
+                if category is not None and wanted == getattr(self._own_sampling(task, player), f.name):
+                    continue  # it is told of the task
                 if wanted is not None and wanted != got and not (f.name == "seed" and is_greedy(used)):
                     out.append(f"{f.name} {got} ({about}: {wanted})")
         if self.ask.format not in (None, task.format):

@@ -33,9 +33,7 @@ class _Sitting:
 def resolve(ask: Ask) -> Plan:
     """Look up every name of ``ask``; raises UsageError (NotInCatalog, SpecError, ModelError …) for what is wrong with it."""
     catalog = Catalog(ask.specs, configurations)
-    tasks = [part for selector in ask.tasks for part in catalog.select(selector, ask.languages)]
-    if not tasks:
-        raise UsageError("no task given; name one with --task")
+    tasks = _tasks(catalog, ask)
     if ask.baseline == "task":
         ask = replace(ask, baseline=_own_baseline(tasks))
     models = _models(catalog, ask)
@@ -46,10 +44,6 @@ def resolve(ask: Ask) -> Plan:
         raise UsageError(f"task {names} runs programs that models write; allow it with --allow-code-execution")
     if alone and (pairwise := next((s.spec.judge for s in sittings if s.spec.compare == "pair"), None)):
         raise UsageError(f"judge {pairwise} needs two models to compare; name another with --models or --baseline")
-    for task in tasks:
-        _check_metrics(task)
-    for template in _templates(tasks):
-        check(template)
     for sitting in sittings:
         check_judge(sitting.spec)
     players = tuple(_player(catalog, spec) for spec in models)
@@ -58,6 +52,22 @@ def resolve(ask: Ask) -> Plan:
     digest = plan_hash(tuple(tasks), players, benches, ask)
     name = ask.name or f"{'-'.join(dict.fromkeys(task.task for task in tasks))}-{digest[:8]}"
     return Plan(name, tuple(tasks), players, benches, ask, tuple(catalog.notes))
+
+
+def tasks_of(ask: Ask) -> list[TaskSpec]:
+    """Return the tasks of ``ask`` as they are written now; no model is looked at."""
+    return _tasks(Catalog(ask.specs, configurations), ask)
+
+
+def _tasks(catalog: Catalog, ask: Ask) -> list[TaskSpec]:
+    tasks = [part for selector in ask.tasks for part in catalog.select(selector, ask.languages)]
+    if not tasks:
+        raise UsageError("no task given; name one with --task")
+    for task in tasks:
+        _check_metrics(task)
+    for template in _templates(tasks):
+        check(template)
+    return tasks
 
 
 def _scored(catalog: Catalog, task: TaskSpec) -> bool:

@@ -21,7 +21,7 @@ from evalharness.backends import BACKENDS, opened
 from evalharness.errors import BudgetReached, CoverageError, Interrupted, UsageError
 from evalharness.plan import Ask, Plan, command
 from evalharness.report import artefacts, notebook
-from evalharness.resolve import resolve
+from evalharness.resolve import resolve, tasks_of
 from evalharness.scoring.kind import MISSING
 from evalharness.stages.answers import Answers
 from evalharness.stages.asking import Desk
@@ -41,9 +41,10 @@ from evalharness.stages.derive import (
 from evalharness.stages.engines import Engines
 from evalharness.stages.generate import generate
 from evalharness.stages.judge import judge
-from evalharness.stages.load import Loaded, load_samples
+from evalharness.stages.load import Loaded, load_samples, load_tasks
 from evalharness.stages.measure import measured
 from evalharness.stages.programs import execute
+from evalharness.stages.rescore import rescored, targets
 from evalharness.stages.results import metric_tables
 from evalharness.stages.review import review
 from evalharness.stages.scores import Reviewed, review_documents, reviewed, score_rows, score_tables, scored
@@ -197,6 +198,27 @@ def unchanged(name: str, root: Path) -> Plan:
             f"start anew with: {command(replace(ask, name=None))}"
         )
     return replace(plan, ask=ask)
+
+
+def score_again(
+    name: str, root: Path, *, allow_code_execution: bool = False, listen: Listener = quiet, stop: Stop | None = None
+) -> Outcome:
+    """Score the stored answers of the run ``name`` by the metrics, filters and targets that its tasks have now.
+
+    No model is looked for and nobody is asked. Programs of code tasks that were not run yet are run if that is allowed.
+    Raises a UsageError where the prompts are no longer those asked.
+    """
+    stop = stop or Stop()
+    with held(root), Journal.writing(root) as journal:
+        runs = Runs(journal)
+        row = runs.get(name)
+        ask = Ask.read(row.ask)
+        tasks = tasks_of(ask)
+        loaded = load_tasks(tasks, ask.limit, root)
+        runs.rescore(rescored(row, tasks, now()), targets(list(runs.samples(name)), loaded.samples))
+        if any(task.output == "code" for task in tasks) and allow_code_execution:
+            execute(journal, stored(journal, name), listen, stop.is_set)
+        return write(journal, root, name, listen)
 
 
 def report_again(name: str, root: Path, listen: Listener = quiet) -> Outcome:

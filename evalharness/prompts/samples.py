@@ -63,7 +63,7 @@ def samples(
 
 
 def _sample(task: TaskSpec, language: LanguageSpec, row: Row, number: int) -> Sample:
-    values = values_of(language, row)
+    values = values_of(language, row, number - 1)
     prompt_id = render(task.sample.id, values, f"row {number} of {task.task}[{language.code}]")
     subject = f"row '{one_line(prompt_id, 60)}' (number {number}) of {task.task}[{language.code}]"
     fill = Filler(values, subject)

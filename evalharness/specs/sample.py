@@ -38,6 +38,7 @@ class Turn:
 class SampleSpec:
     """Templates that turn a row into a sample.
 
+    ``id`` tells prompts apart; where no column does, ``{{ position }}`` is the row's place among the rows, from 0.
     ``prompt`` is what is asked; ``messages`` are a conversation to answer, ``turns`` the user's words of one that the model
     answers turn by turn (one of the three). ``choices`` complete the prompt; with ``contexts`` (one a choice) it is the
     other way round: each context is completed by the same ``continuation``. ``target`` says what is right: of ``choices``

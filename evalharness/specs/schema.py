@@ -35,7 +35,7 @@ _ABOUT = {  # of the keys at the top that their record's docstring does not expl
     "version": "Shown beside every number; raise it when the prompts or their answers would change.",
     "description": "One line for `evalharness ls`.",
     "dataset": "Where the rows come from.",
-    "sample": "Templates that turn a row into a prompt; they see `row`, `language`, `words` and `config`.",
+    "sample": "Templates that turn a row into a prompt; they see `row`, `position`, `language`, `words`, `config` and `letters`.",
     "languages": "A list of BCP 47 codes, a mapping of codes to wording (`config` names the data set's configuration), or "
     "the word configs: all configurations of the data set.",
     "where": "Keeps only the rows whose columns have these values (templates, as in `dataset`).",

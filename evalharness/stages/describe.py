@@ -44,19 +44,24 @@ def _tasks(plan: Plan, uses: Sequence[Use]) -> list[dict[str, Any]]:
         codes = [code for part in parts for code in part.codes]
         out.append({
             "task": name, "version": first.version, "description": first.description,
-            "prompt_hash": first.hash if len(parts) == 1 else fingerprint([part.hash for part in parts]),
+            "prompt_hash": prompt_hash(parts),
             "languages": codes, "languages_hash": fingerprint(codes)[:12],
             "origin": first.prompts.origin, "method": first.prompts.method,
             "source_language": first.prompts.source_language, "parallel": first.prompts.parallel,
             "license": first.license, "pinned": all(used[name, code].pinned for code in codes),
             "generate": _sampling(first.generate),
             "generate_by": {category: _sampling(own) for category, own in first.generate_by.items()},
-            "added_languages": _added(parts), **_scoring(parts),
+            "added_languages": _added(parts), **scoring(parts),
         })  # fmt: skip
     return out
 
 
-def _scoring(parts: Sequence[TaskSpec]) -> dict[str, Any]:
+def prompt_hash(parts: Sequence[TaskSpec]) -> str:
+    """Return the hash of the prompts of a task, of which ``parts`` are the files its languages come from."""
+    return parts[0].hash if len(parts) == 1 else fingerprint([part.hash for part in parts])
+
+
+def scoring(parts: Sequence[TaskSpec]) -> dict[str, Any]:
     """Return how the answers are scored: metrics, and the filters of each language, their templates filled."""
     first = parts[0]
     readers = {

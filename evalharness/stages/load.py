@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -30,13 +31,25 @@ def load_samples(plan: Plan, root: Path, *, extend: bool = True) -> Loaded:
 
     Without ``extend`` the lock file is checked, and not written.
     """
+    loaded = load_tasks(list(plan.tasks), plan.ask.limit, root, extend=extend)
+    if plan.ask.shard is None:
+        return loaded
+    part, parts = plan.ask.shard
+    if len(loaded.samples) < parts:
+        raise UsageError(f"--shard {part}/{parts}: there are {len(loaded.samples)} samples; use at most as many shards")
+    # a sample with the answers of all models and all games about them
+    return replace(loaded, samples=loaded.samples[part - 1 :: parts])
+
+
+def load_tasks(tasks: Sequence[TaskSpec], limit: int | None, root: Path, *, extend: bool = True) -> Loaded:
+    """Read the data sets of ``tasks`` and render their samples, ``limit`` of each language."""
     samples: list[Sample] = []
     uses: list[Use] = []
     shots_uses: list[Use] = []
     read = lru_cache(maxsize=2)(
         lambda asked: load(asked, root / LOCK, extend=extend)
     )  # languages in a row may share a data set
-    for task, language in plan.languages():
+    for task, language in ((task, language) for task in tasks for language in task.languages):
         place = source(task, language)
         try:
             rows, use = read(place)
@@ -50,12 +63,7 @@ def load_samples(plan: Plan, root: Path, *, extend: bool = True) -> Loaded:
         if task.shots is not None:
             examples, shots_use = read(shots_source(task, language))
             shots_uses.append(shots_use)
-        samples += prompts.chosen(prompts.samples(task, language, own, examples), plan.ask.limit)
-    if plan.ask.shard is not None:
-        part, parts = plan.ask.shard
-        if len(samples) < parts:
-            raise UsageError(f"--shard {part}/{parts}: there are {len(samples)} samples; use at most as many shards")
-        samples = samples[part - 1 :: parts]  # a sample with the answers of all models and all games about them
+        samples += prompts.chosen(prompts.samples(task, language, own, examples), limit)
     return Loaded(tuple(samples), tuple(uses), tuple(dict.fromkeys(shots_uses)))
 
 

@@ -126,6 +126,17 @@ class Runs:
             self._db.execute("DELETE FROM samples WHERE run = ?", (run.name,))
             self._db.executemany("INSERT INTO samples VALUES (?,?,?,?,?,?,?,?,?)", rows)
 
+    def rescore(self, run: RunRow, targets: Iterable[tuple[int, Target | None]]) -> None:
+        """Store another plan for ``run``, and the targets of its samples by position, in one transaction."""
+        texts = [(position, None if target is None else _json(asdict(target))) for position, target in targets]
+        with self._db:
+            self._db.execute("UPDATE runs SET plan = ? WHERE name = ?", (_json(run.plan), run.name))
+            self.journal.add_texts(text for _, text in texts if text is not None)
+            self._db.executemany(
+                "UPDATE samples SET target = ? WHERE run = ? AND position = ?",
+                ((None if text is None else text_hash(text), run.name, position) for position, text in texts),
+            )
+
     def finish(self, name: str, when: str) -> None:
         """Note when the run was finished first."""
         with self._db:
