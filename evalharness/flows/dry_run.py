@@ -5,7 +5,7 @@ The stages do the work, before an engine that answers nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
@@ -19,13 +19,13 @@ from evalharness.stages.answers import Answers
 from evalharness.stages.asking import Desk
 from evalharness.stages.bench import Table
 from evalharness.stages.engines import Engines
-from evalharness.stages.generate import generate
+from evalharness.stages.generate import UNKNOWN, generate, missing
 from evalharness.stages.judge import judge
 from evalharness.stages.load import load_samples
 from evalharness.stages.review import review
 from evalharness.stages.silent import Silent
 from evalharness.stages.stream import Stop
-from evalharness.store import GameRow, Journal, ReviewRow, SampleRow
+from evalharness.store import CompletionRow, GameRow, Journal, ReviewRow, SampleRow
 from evalharness.types import Event, Message, Request, Sample
 
 # Of our prompts in 23 languages Gemma 3's tokenizer makes tokens of 3.0 (Czech), 4.1 (English) to 8.6 bytes (Hindi).
@@ -36,9 +36,9 @@ BYTES_A_TOKEN = 3
 class Step:
     """One stage before one engine: ``requests`` in all, of which ``reused`` are answered in the journal.
 
-    ``at_most`` says that games are among them whose completions are not there yet: those that a candidate fails, and
-    those with equal answers, will be fewer. For a judge ``games`` counts all its games (or the single answers it scores),
-    ``decided`` those that need no judge.
+    ``at_most`` says that games, or later turns of conversations, are among them whose earlier answers are not there yet: those
+    that a candidate fails, and those with equal answers, will be fewer. For a judge ``games`` counts all its games (or the
+    single answers it scores), ``decided`` those that need no judge.
 
     ``tokens_in`` is an estimate, from bytes and without what a chat template adds, of what the model would read;
     ``tokens_out`` the most it may write. ``cost`` is what both come to in US dollars, ``None`` where the entry has no price.
@@ -117,6 +117,7 @@ def dry_run(ask: Ask, root: Path, *, judged: bool = True) -> Forecast:
 
         completions = generate(Desk(journal, engines, generated, Stop()), plan, loaded.samples, lambda rows: None)
         _counted(steps, plan, tally)
+        steps = _with_later_turns(plan, loaded.samples, journal, completions, steps)
         desk = Desk(journal, engines, events.append, Stop())
         rows = tuple(_row(number, sample) for number, sample in enumerate(loaded.samples))
         table = Table(loaded.samples, rows, Answers(journal, rows, completions, plan.thinking))
@@ -133,6 +134,47 @@ def dry_run(ask: Ask, root: Path, *, judged: bool = True) -> Forecast:
 def _completions(plan: Plan, event: Event) -> Step:
     backend = next(p.engine.backend for p in plan.players if p.name == event.subject.split(", ", maxsplit=1)[0])
     return Step(event.stage, event.subject, backend, event.total, event.reused)
+
+
+def _with_later_turns(
+    plan: Plan, samples: Sequence[Sample], journal: Journal, rows: Sequence[CompletionRow], steps: Sequence[Step]
+) -> list[Step]:
+    """Return ``steps`` with the turns that are asked once the answers before them are there, each as long as it may be."""
+    answered = journal.answered([row.identity for row in rows])
+    unknown = [row for row in missing(rows, answered) if row.identity == UNKNOWN]
+    parts = [(f"turn {part + 1}", part) for part in sorted({row.part for row in unknown})]
+    out: list[Step] = []
+    for at, step in enumerate(steps):
+        out.append(step)
+        names = step.subject.split(", ")
+        if any(later.subject == step.subject for later in steps[at + 1 :]):
+            continue  # the last step of its engine
+        for stage, part in parts:
+            own = [row for row in unknown if row.part == part and row.model in names]
+            if own:
+                known = next((s for s in out if (s.stage, s.subject) == (stage, step.subject)), None)
+                out = [other for other in out if other is not known]
+                out.append(_later_turn(plan, samples, own, known or replace(step, stage=stage, requests=0, reused=0)))
+    return out
+
+
+def _later_turn(plan: Plan, samples: Sequence[Sample], rows: Sequence[CompletionRow], step: Step) -> Step:
+    """Return ``step`` with ``rows`` added, whose questions are not known yet."""
+    tasks = {(task.task, language.code): task for task, language in plan.languages()}
+    players = {player.name: player for player in plan.players}
+    tally = _Tally()
+    for row in rows:
+        sample, player = samples[row.sample], players[row.model]
+        written = plan.allowed(tasks[sample.task, sample.language], player, sample.category).max_tokens or 0
+        asked = (*(message.content for message in sample.messages), *sample.turns[: row.part])
+        tally.count(_bytes("".join(asked)) + BYTES_A_TOKEN * written * row.part, written)
+    counted = _priced(step, players[rows[0].model], *tally.taken())
+    before = step if step.requests else replace(step, tokens_in=0, tokens_out=0, cost=None)
+    cost = counted.cost if counted.cost is None or before.cost is None else counted.cost + before.cost
+    return replace(
+        counted, requests=before.requests + len(rows), at_most=True, cost=cost,
+        tokens_in=counted.tokens_in + before.tokens_in, tokens_out=counted.tokens_out + before.tokens_out,
+    )  # fmt: skip
 
 
 def _counted(steps: list[Step], plan: Plan, tally: _Tally) -> None:
@@ -181,7 +223,8 @@ def _count_later(plan: Plan, bench: Bench, table: Table, games: list[GameRow | R
         sample = table.samples[row.sample]
         task = tasks[sample.task, sample.language]
         names = [row.game.model_a, row.game.model_b] if isinstance(row, GameRow) else [row.model]
-        answers = sum(plan.sampling(task, players[name]).max_tokens or 0 for name in names)
+        longest = sum(plan.sampling(task, players[name], sample.category).max_tokens or 0 for name in names)
+        answers = longest * (1 + len(sample.turns))
         tally.count(around(row.sample) + BYTES_A_TOKEN * answers, written)
 
 

@@ -277,6 +277,8 @@ def _samplings(written: _TaskYaml, document: Document) -> tuple[Sampling, dict[s
 def _check_output(written: _TaskYaml, document: Document) -> None:
     """Raise a SpecError where the keys of an output are missing, or mean nothing with it."""
     check_sample(written.sample, written.output, document)
+    if written.sample.turns is not None and written.answer_prefix is not None:
+        raise document.error(("answer_prefix",), "means nothing beside sample.turns; leave it out")
     if written.shots is not None:
         check_shots(written.shots, document)
     if not 1 <= written.n <= MAX_SAMPLES:
