@@ -10,7 +10,7 @@ from typing import Any, Literal
 from evalharness.errors import UsageError
 from evalharness.identity import is_greedy
 from evalharness.pairing import Design
-from evalharness.prompts import Form, format_for
+from evalharness.prompts import Form, format_for, render, values_of
 from evalharness.specs.judge import JudgeSpec
 from evalharness.specs.model import ModelSpec, ThinkingSpec
 from evalharness.specs.task import Format, LanguageSpec, TaskSpec
@@ -190,6 +190,13 @@ class Plan:
         used = self.sampling(task, player, category)
         budget = player.spec.thinking.budget if player.spec.thinking else 0
         return replace(used, max_tokens=(used.max_tokens or 0) + budget) if budget else used
+
+    def stopped(self, task: TaskSpec, language: LanguageSpec, player: Player, used: Sampling) -> Sampling:
+        """Return ``used`` with the task's stops in the wording of ``language``, unless ``--gen`` or the model has stops."""
+        if "stop" in self.ask.gen or player.spec.generate.stop is not None or not task.stop:
+            return used
+        own = (render(template, values_of(language), f"{task.task}[{language.code}]") for template in task.stop)
+        return replace(used, stop=tuple(dict.fromkeys((*(used.stop or ()), *own))))
 
     def way(self, task: TaskSpec, player: Player) -> Way:
         """Return how ``player`` answers ``task``: in text, or by the likelihoods of what is offered (where it tells them)."""

@@ -29,7 +29,8 @@ _DEEP = frozenset({"sample", "generate", "words"})
 MAX_SAMPLES = 1000
 _RIGHT = frozenset({"target", "program"})  # keys of ``sample`` that change no prompt
 _ONLY = {  # keys that mean something for some outputs alone
-    "n": ("text", "code"), "filters": ("text", "choice", "code"), "judge": ("text",), "baseline": ("text",),
+    "n": ("text", "code"), "stop": ("text", "code"), "filters": ("text", "choice", "code"), "judge": ("text",),
+    "baseline": ("text",),
     "generative": ("choice",), "program": ("code",), "answer_prefix": ("text", "choice", "code"),
 }  # fmt: skip
 
@@ -48,14 +49,28 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class BesideSpec:
+    """Another configuration of the data set: ``name`` is a template of it; its row with the same value in the column ``on`` is
+    ``row.beside``."""
+
+    name: Template
+    on: str
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetSpec:
-    """Where the rows come from: a hub id, or ``json``, ``csv``, ``parquet`` with ``data_files`` beside the YAML."""
+    """Where the rows come from: a hub id, or ``json``, ``csv``, ``parquet`` with ``data_files`` beside the YAML.
+
+    With a hub id ``data_files`` is one file of that data set, which is read by itself; ``beside`` is another configuration
+    whose rows go with those of ``name``.
+    """
 
     path: str
     name: Template | None = None
     split: str = "test"
     revision: str | None = None
     data_files: Template | None = None
+    beside: BesideSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +88,7 @@ class TaskSpec:
 
     ``where`` keeps only the rows whose columns have these values. ``languages`` is empty where the task's languages are
     the configurations of its data set (``languages_from``), which are looked up when they are needed. ``generate_by`` is
-    what the samples of a category have instead of ``generate``.
+    what the samples of a category have instead of ``generate``; ``stop`` are templates of more texts that end an answer.
     """
 
     task: str
@@ -97,6 +112,7 @@ class TaskSpec:
     generative: GenerativeSpec | None = None
     generate: Sampling = Sampling()
     generate_by: Mapping[str, Sampling] = field(default_factory=dict)
+    stop: tuple[Template, ...] = ()
     n: int = 1
     filters: tuple[FilterSpec, ...] = ()
     metrics: tuple[MetricSpec, ...] = ()
@@ -130,14 +146,14 @@ class TaskSpec:
         """SHA-256 over everything that shapes the prompts; the languages chosen are not part of it."""
         sample = {key: value for key, value in _said(self.sample).items() if key not in _RIGHT}
         parts = {
-            "task": self.task, "version": self.version, "dataset": plain(self.dataset), "sample": sample,
+            "task": self.task, "version": self.version, "dataset": _dataset(self.dataset), "sample": sample,
             "system": self.system and self.system.text, "format": self.format,
             "answer_prefix": self.answer_prefix and self.answer_prefix.text, "where": plain(self.where),
         }  # fmt: skip
         more = {
             "output": None if self.output == "text" else self.output, "intro": self.intro and self.intro.text,
             "shots": self.shots and _said(self.shots), "delimiter": None if self.delimiter == " " else self.delimiter,
-            "generative": self.generative and _said(self.generative),
+            "generative": self.generative and _said(self.generative), "stop": plain(self.stop) or None,
         }  # fmt: skip
         return fingerprint(parts | {key: value for key, value in more.items() if value is not None})
 
@@ -174,6 +190,7 @@ class _TaskYaml:
     answer_prefix: Template | None = None
     generative: GenerativeSpec | None = None
     generate: Sampling | Mapping[str, Sampling | Literal["category"]] = Sampling()
+    stop: tuple[Template, ...] = ()
     n: int = 1
     filters: tuple[FilterSpec, ...] = ()
     metrics: tuple[str | MetricSpec, ...] = ()
@@ -182,6 +199,12 @@ class _TaskYaml:
     format: Format = "auto"
     judge: str | None = None
     baseline: str | None = None
+
+
+def _dataset(spec: DatasetSpec) -> dict[str, Any]:
+    """Return the data set as it is hashed: a key that came later changes no hash where it is not said."""
+    plain_: dict[str, Any] = plain(spec)
+    return {key: value for key, value in plain_.items() if key != "beside" or value is not None}
 
 
 def _said(record: Any) -> dict[str, Any]:

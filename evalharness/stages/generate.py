@@ -51,7 +51,7 @@ class _Work:
     def __init__(self, plan: Plan, samples: Sequence[Sample]) -> None:
         self._plan, self._samples = plan, samples
         self._manners = {
-            (task.task, language.code, player.name): manner(plan, task, player)
+            (task.task, language.code, player.name): manner(plan, task, language, player)
             for task, language in plan.languages()
             for player in plan.players
         }

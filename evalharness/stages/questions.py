@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from evalharness.identity import replay_id, request_id
 from evalharness.plan import Plan, Player, Way
 from evalharness.prompts import Form, Prompt, after, listed, scored, shown
-from evalharness.specs.task import TaskSpec
+from evalharness.specs.task import LanguageSpec, TaskSpec
 from evalharness.types import Kind, Request, Sample, Sampling
 
 _NOTHING = Sampling()
@@ -64,12 +64,14 @@ class Question:
         )  # fmt: skip
 
 
-def manner(plan: Plan, task: TaskSpec, player: Player) -> Manner:
-    """Return how ``player`` answers ``task``."""
-    by = {category: plan.allowed(task, player, category) for category in task.generate_by}
-    return Manner(
-        plan.allowed(task, player), plan.format(task, player), plan.way(task, player), task.n, task.output, by
-    )
+def manner(plan: Plan, task: TaskSpec, language: LanguageSpec, player: Player) -> Manner:
+    """Return how ``player`` answers ``task`` in ``language``."""
+
+    def sampling(category: str | None = None) -> Sampling:
+        return plan.stopped(task, language, player, plan.allowed(task, player, category))
+
+    by = {category: sampling(category) for category in task.generate_by}
+    return Manner(sampling(), plan.format(task, player), plan.way(task, player), task.n, task.output, by)
 
 
 def questions(sample: Sample, how: Manner, system: str | None) -> Iterator[Question]:
