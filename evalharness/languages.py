@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from functools import cache, lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from babel import Locale, UnknownLocaleError
@@ -91,7 +91,7 @@ class _Row(NamedTuple):
 
 @cache
 def _table() -> dict[str, _Row]:
-    lines = files("evalharness").joinpath("languages.csv").read_text("utf-8").splitlines()
+    lines = Path(__file__).with_name("languages.csv").read_text("utf-8").splitlines()
     rows = csv.DictReader(line for line in lines if not line.startswith("#"))
     return {
         row["code"]: _Row(row["family"] or None, int(row["resource_class"]) if row["resource_class"] else None)

@@ -13,6 +13,7 @@ from evalharness.pairing import Design
 from evalharness.prompts import Form, format_for, render, values_of
 from evalharness.specs.judge import JudgeSpec
 from evalharness.specs.model import ModelSpec, ThinkingSpec
+from evalharness.specs.suite import SuiteSpec
 from evalharness.specs.task import Format, LanguageSpec, TaskSpec
 from evalharness.text import fingerprint
 from evalharness.types import SAMPLING_DEFAULTS, Engine, Sampling
@@ -52,12 +53,12 @@ class Ask:
     gen: Mapping[str, Any] = field(default_factory=dict)
     gen_seed: int = 0
     format: Format | None = None
-    choices: Choices = "auto"
     more_judges: tuple[str, ...] = ()
     name: str | None = None
     specs: tuple[str, ...] = ()
     statistics: Statistics = Statistics()
     shard: tuple[int, int] | None = None
+    choices: Choices = "auto"
     allow_code_execution: bool = False
 
     def folder(self, root: Path) -> Path:
@@ -148,7 +149,10 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run, resolved. ``tasks`` holds a TaskSpec for each file that languages come from; those of one name are one task."""
+    """A run, resolved. ``tasks`` holds a TaskSpec for each file that languages come from; those of one name are one task.
+
+    ``suites`` are those that were asked for; they say how figures are put together and change no figure of a task.
+    """
 
     name: str
     tasks: tuple[TaskSpec, ...]
@@ -156,6 +160,7 @@ class Plan:
     benches: tuple[Bench, ...]
     ask: Ask
     notes: tuple[str, ...] = ()
+    suites: tuple[SuiteSpec, ...] = ()
 
     @property
     def baseline(self) -> str | None:

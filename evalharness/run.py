@@ -109,10 +109,13 @@ def _go(
 ) -> Outcome:
     """Do ``plan``; ``before`` is the hash of the smaller plan that it extends, under the same name."""
     again = f"evalharness resume {plan.name} --results {root}"
+    if (money := _budget(plan, max_cost)) is not None:
+        plan = replace(plan, notes=(*plan.notes, *money.notes))
     try:
-        return _run(plan, root, until, listen, stop, _budget(plan, max_cost), before)
+        return _run(plan, root, until, listen, stop, money, before)
     except BudgetReached as error:
-        raise BudgetReached(error.limit, error.spent, f"{again} --max-cost {error.limit:g}") from None
+        known = "" if money is None else money.sources
+        raise BudgetReached(error.limit, error.spent, f"{again} --max-cost {error.limit:g}", known) from None
     except Interrupted:
         raise Interrupted(stop.signal, again) from None
 

@@ -183,6 +183,11 @@ class Engine:
         """What is loaded: engines that are equal in it are one."""
         return (self.backend, self.weights, self.settings)
 
+    @property
+    def pace(self) -> tuple[Any, ...]:
+        """What is loaded, and the options it is loaded with: all that says how fast it answers, but the machine."""
+        return (*self.load, self.options)
+
 
 @runtime_checkable
 class Backend(Protocol):

@@ -401,6 +401,10 @@ BOMBS = [
     "{{ " + "not " * 20000 + "1 }}",
     "{% if 1 %}" * 300 + "{% endif %}" * 300,
     "{% for x in [1] recursive %}{% if loop.depth < 3 %}{{ loop(range(99999)) }}{% endif %}{% endfor %}",
+    "{{ row.text | regex_replace('(x+x+)+y') }}",
+    "{{ row.text | regex_replace('(x{900}){900}') }}",
+    "{{ row.text | regex_replace('x', 'y' * 99999) }}",
+    "{{ row.text | regex_replace('(x') }}",
 ]
 
 
@@ -411,6 +415,16 @@ def test_no_template_works_or_grows_without_end(text: str) -> None:
         rendered(text, row={"text": "x" * 1000})
     assert time.process_time() - begun < 5
     assert len(str(refused.value)) < 500
+
+
+def test_a_pattern_is_replaced_by_a_text_as_it_stands() -> None:
+    text = "{{ row.text | regex_replace('[0-9]+', '\\\\1') }} {{ row.text | regex_replace('é', count=1) }}"
+    assert rendered(text, row={"text": "é1é23"}) == "é\\1é\\1 1é23"
+
+
+def test_a_row_without_an_id_is_told_apart_by_its_place() -> None:
+    of = task(id=template("{{ position }}"))
+    assert [sample.prompt_id for sample in made([{"text": "a"}, {"text": "a"}], of)] == ["0", "1"]
 
 
 def test_an_honest_long_prompt_is_no_bomb() -> None:

@@ -37,6 +37,20 @@ def _tasks(catalog: Catalog, root: Path) -> list[Row]:
     return rows
 
 
+def _suites(catalog: Catalog, root: Path) -> list[Row]:
+    specs = [catalog.suite(name) for name in catalog.suite_names()]
+    return [
+        {
+            "suite": s.suite,
+            "version": s.version,
+            "tasks": len({name for category in s.categories.values() for name in category.names}),
+            "categories": list(s.categories),
+            "description": s.description,
+        }
+        for s in specs
+    ]
+
+
 def _judges(catalog: Catalog, root: Path) -> list[Row]:
     specs = [catalog.judge(name) for name in catalog.judge_names()]
     return [
@@ -105,7 +119,7 @@ def _backends(catalog: Catalog, root: Path) -> list[Row]:
 
 KINDS: dict[str, Callable[[Catalog, Path], list[Row]]] = {
     "tasks": _tasks, "judges": _judges, "models": _models, "languages": _languages, "runs": _runs,
-    "backends": _backends,
+    "backends": _backends, "suites": _suites,
 }  # fmt: skip
 
 

@@ -123,7 +123,16 @@ def _read(source: Source, revision: str | None) -> tuple[list[Row], Use]:
         rows, revision = from_hub(source, revision)
         origin = "hub"
     pinned = source.revision is not None
-    return rows, Use(source.path, source.data_files or source.name, source.split, revision, content_hash(rows), len(rows), pinned, origin)
+    return rows, Use(
+        source.path,
+        source.data_files or source.name,
+        source.split,
+        revision,
+        content_hash(rows),
+        len(rows),
+        pinned,
+        origin,
+    )
 
 
 def _both(source: Source, beside: Beside) -> tuple[Source, Source]:

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from evalharness.sandbox import Limits, available, facts
 from evalharness.store.lock import on_network
-from evalharness.text import terminal_safe
+from evalharness.text import one_line, terminal_safe
 
 State = Literal["ok", "warn", "fail", "unknown"]
 
@@ -63,10 +64,19 @@ def machine(root: Path, cache: Path) -> Iterator[Check]:
     yield Check("machine", "python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     yield Check("machine", "processors", "ok", str(cores))
+    yield _sandbox()
     yield from packages()
     yield from graphics()
     yield from _disk(root, cache)
     yield from _locks(root)
+
+
+def _sandbox() -> Check:
+    """Say whether code that a model wrote could be run; it is no fault if not, since most tasks have none."""
+    if (why := available()) is not None:
+        return Check("machine", "sandbox", "unknown", one_line(why, 500), "only tasks whose answers are code need it")
+    found = facts(Limits())
+    return Check("machine", "sandbox", "ok", f"bubblewrap {found['bubblewrap']}, programs as a user {found['user']}")
 
 
 def packages() -> Iterator[Check]:
@@ -151,7 +161,7 @@ def _answer(command: list[str]) -> str | None:
 
 def _disk(root: Path, cache: Path) -> Iterator[Check]:
     for name, folder in (("results", root), ("cache of models", cache)):
-        place = _standing(folder)
+        place = standing(folder)
         if (why := _unwritable(place)) is not None:
             yield Check("disk", name, "fail", f"{place} cannot be written: {why}", "choose another folder")
             continue
@@ -161,7 +171,7 @@ def _disk(root: Path, cache: Path) -> Iterator[Check]:
         yield Check("disk", name, state, f"{free / 2**30:.1f} GiB free at {place}", mend)
 
 
-def _standing(folder: Path) -> Path:
+def standing(folder: Path) -> Path:
     """Return ``folder``, or the nearest one above it that exists."""
     whole = folder.expanduser().absolute()
     return next(place for place in (whole, *whole.parents) if place.is_dir())
@@ -177,7 +187,7 @@ def _unwritable(place: Path) -> str | None:
 
 
 def _locks(root: Path) -> Iterator[Check]:
-    place = _standing(root)
+    place = standing(root)
     if _unwritable(place) is not None:
         return
     with tempfile.TemporaryDirectory(dir=place, prefix=".evalharness-doctor-") as folder:

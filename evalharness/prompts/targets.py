@@ -24,7 +24,8 @@ def target_of(task: TaskSpec, fill: Filler) -> Target | None:
         return Target(program=_program(task, fill), language=language)
     if task.output == "text":
         found = () if spec.target is None else accepted(spec.target, fill)
-        return Target(texts=found, letters=_letters(fill, 0), language=language)
+        letters = tuple(fill.values["words"].get("letters", "").split())
+        return Target(texts=found, letters=letters, language=language)
     offered = spec.contexts if spec.contexts is not None else spec.choices
     assert offered is not None
     assert spec.target is not None
@@ -36,7 +37,7 @@ def target_of(task: TaskSpec, fill: Filler) -> Target | None:
     return Target(
         right=right_choices(spec.target, choices, fill),
         choices=choices,
-        letters=_letters(fill, len(choices)),
+        letters=tuple(fill.values["letters"][: len(choices)]),
         language=language,
     )
 
@@ -108,8 +109,3 @@ def _program(task: TaskSpec, fill: Filler) -> tuple[str, ...]:
     if len(pieces) < 2:
         raise fill.error(template, "does not hold {{ completion }}, the model's answer")
     return pieces
-
-
-def _letters(fill: Filler, number: int) -> tuple[str, ...]:
-    letters: list[str] = fill.values["letters"]
-    return tuple(letters[: number or len(letters)])

@@ -68,6 +68,11 @@ def _about_task(task: Json) -> list[str]:
             f"The prompts of {task['task']} are machine-translated{source}{method}; "
             "a rate in a language also measures how well its translation turned out."
         )
+    if task.get("verified") is False:
+        said.append(
+            f"What the file of {task['task']} says of its data set was not checked against the hub; `evalharness validate "
+            "--online` does."
+        )
     if task.get("pinned") is False:
         said.append(
             f"The data of {task['task']} is not pinned to a revision; what was read is told apart only by its hash."
@@ -85,6 +90,31 @@ def sources(summary: Json) -> dict[str, Source]:
         name: Source(_short_source(summary, name), " · ".join(_source(summary, name, about.get(name, {}))))
         for name in named
     }
+
+
+def task_sources(summary: Json) -> dict[str, Source]:
+    """Return the lines under the tables of each task that metrics score: all that a number of them rests on."""
+    return {task["task"]: _metric_source(summary, task) for task in summary.get("tasks", ()) if task.get("metrics")}
+
+
+def _metric_source(summary: Json, task: Json) -> Source:
+    statistics = summary.get("statistics") or {}
+    level = statistics.get("level")
+    changed = [model["name"] for model in summary.get("models", ()) if model.get("deviations")]
+    said = [
+        _task_source(task),
+        f"{task['shots']} worked examples" if task.get("shots") else "no worked examples",
+        f"{task['n']} answers a prompt" if task.get("n", 1) > 1 else "",
+        "programs run in a sandbox, {seconds:g} s and {memory_mb} MiB each".format(**task["program"])
+        if task.get("program")
+        else "",
+        statistics_line({**statistics, "method": None}),
+        "deviations from the task: " + ", ".join(changed) if changed else "",
+    ]
+    short = f"{task['task']} {task.get('version') or '(no version)'}"
+    return Source(
+        " · ".join([short, *([f"{percent(level, 0)} intervals"] if level else [])]), " · ".join(filter(None, said))
+    )
 
 
 def _short_source(summary: Json, name: str) -> str:

@@ -1,7 +1,8 @@
 """A processor architecture in, the kernel's filter of system calls out: what a program in the sandbox has no use for.
 
 Refused are the calls that would keep memory outside the limits of a process (memfd, System V shared memory, message
-queues, keyrings), make namespaces or mounts, look into other processes, or change the limits and the priority of others.
+queues, keyrings), make namespaces, mounts, or sockets that no namespace holds, look into other processes, or change the
+limits and the priority of others.
 """
 
 from __future__ import annotations
@@ -24,7 +25,13 @@ REFUSED = {
     "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282), "io_uring_setup": (425, 425),
     "kexec_load": (246, 104), "init_module": (175, 105), "finit_module": (313, 273),
 }  # fmt: skip
-CLONE, CLONE3, PRLIMIT = (56, 220), (435, 435), (302, 261)
+CLONE, CLONE3, PRLIMIT, SOCKET = (56, 220), (435, 435), (302, 261), (41, 198)
+FAMILIES = (
+    1,
+    2,
+    10,
+    16,
+)  # of sockets that a network namespace holds: UNIX, INET, INET6, NETLINK; VSOCK leads out of it
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH
 
 _NEW_NAMESPACES = 0x7E020000  # CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID, NET
@@ -65,6 +72,12 @@ def _steps(column: int, architecture: int) -> Iterator[tuple[int, int, int, int]
     yield (_LOAD, 0, 0, _FIRST_ARGUMENT)
     yield (_ANY_BIT, 0, 1, _NEW_NAMESPACES)
     yield refuse
+    yield (_RETURN, 0, 0, _ALLOW)
+    yield (_EQUAL, 0, len(FAMILIES) + 3, SOCKET[column])
+    yield (_LOAD, 0, 0, _FIRST_ARGUMENT)
+    for left, family in zip(range(len(FAMILIES), 0, -1), FAMILIES, strict=True):
+        yield (_EQUAL, left, 0, family)
+    yield (_RETURN, 0, 0, _REFUSE | errno.EAFNOSUPPORT)
     yield (_RETURN, 0, 0, _ALLOW)
     yield (_EQUAL, 0, 4, PRLIMIT[column])
     yield (_LOAD, 0, 0, _FIRST_ARGUMENT)

@@ -89,12 +89,14 @@ class _Pool:
     def ended(self) -> Iterator[Outcome]:
         """Wait until a sandbox answers or is overdue; yield the outcomes that this brings, none or some."""
         first = min(job.deadline for job in self._jobs.values())
-        for key, _ in self._selector.select(max(0.0, first - time.monotonic())):
-            answer = self._sandboxes[key.data].read()
+        ready = [key.data for key, _ in self._selector.select(max(0.0, first - time.monotonic()))]
+        now = time.monotonic()  # the caller may let any time pass at a yield, and the answers wait
+        late = [slot for slot, job in self._jobs.items() if job.deadline <= now and slot not in ready]
+        for slot in ready:
+            answer = self._sandboxes[slot].read()
             if answer is not None:
-                yield from self._take(key.data, answer)
-        now = time.monotonic()
-        for slot in [slot for slot, job in self._jobs.items() if job.deadline <= now]:
+                yield from self._take(slot, answer)
+        for slot in late:
             yield from self._take(slot, {})
 
     def _begin(self, slot: int, program: Program, tries: int) -> None:
@@ -107,19 +109,19 @@ class _Pool:
 
     def _take(self, slot: int, answer: dict[str, Any]) -> Iterator[Outcome]:
         """Take an answer, empty where the sandbox has ended or is overdue."""
-        job = self._jobs.pop(slot)
+        job, said = self._jobs.pop(slot), ""
         if answer.get("worn", True):
-            said = self._end(slot)
-            if "broken" in answer or said is not None:
-                raise no_sandbox(answer.get("broken") or said or "")
+            ready, said = self._end(slot)
+            if "broken" in answer or not ready:
+                raise no_sandbox(answer.get("broken", said))
         if not answer and job.tries < TRIES:
             self._begin(slot, job.program, job.tries + 1)
             return
         self._free.append(slot)
-        yield _outcome(job, answer) if answer else Outcome(job.program.id, "sandbox", "its sandbox ended, twice", 0.0)
+        yield _outcome(job.program, answer) if answer else _lost(job.program, said)
 
-    def _end(self, slot: int) -> str | None:
-        """End the sandbox of ``slot``; return what it said if it never started."""
+    def _end(self, slot: int) -> tuple[bool, str]:
+        """End the sandbox of ``slot``; return whether it was ever ready, and what it said beside its answers."""
         sandbox = self._sandboxes.pop(slot)
         self._selector.unregister(sandbox.output)
         return sandbox.close()
@@ -142,11 +144,11 @@ class _Sandbox:
         read, write = os.pipe()
         os.write(write, filter_for(platform.machine()) or b"")
         os.close(write)
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         try:
+            words = command(limits, slot, read)
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115
             self._process = subprocess.Popen(
-                command(limits, slot, read),
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, bufsize=0,
+                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, bufsize=0,
                 env=environment(), pass_fds=(read,), start_new_session=True,
             )  # fmt: skip
         finally:
@@ -179,8 +181,8 @@ class _Sandbox:
             self._ready = True
         return None
 
-    def close(self) -> str | None:
-        """Kill the sandbox with all in it; return what it said if it had never been ready."""
+    def close(self) -> tuple[bool, str]:
+        """Kill the sandbox with all in it; return whether it was ever ready, and what it said on stderr."""
         self._process.kill()
         self._process.wait()
         self._input.close()
@@ -188,11 +190,20 @@ class _Sandbox:
         self._log.seek(0)
         said = self._log.read(1 << 14).decode("utf-8", "replace")
         self._log.close()
-        return None if self._ready else said
+        return self._ready, said
 
 
-def _outcome(job: _Job, answer: dict[str, Any]) -> Outcome:
-    lines = [line for line in clean_text(answer["detail"]).splitlines() if line.strip()]
-    own = answer["status"] in ("failed", "memory") and lines
-    detail = lines[-1] if own else answer["why"]
-    return Outcome(job.program.id, answer["status"], one_line(detail, DETAIL_CHARACTERS), answer["seconds"])
+def _outcome(program: Program, answer: dict[str, Any]) -> Outcome:
+    own = _last_line(answer["detail"]) if answer["status"] in ("failed", "memory") else ""
+    return Outcome(program.id, answer["status"], own or one_line(answer["why"]), answer["seconds"])
+
+
+def _lost(program: Program, said: str) -> Outcome:
+    last = _last_line(said)
+    return Outcome(program.id, "sandbox", f"its sandbox ended, twice{': ' if last else ''}{last}", 0.0)
+
+
+def _last_line(text: str) -> str:
+    """Return the last line of ``text`` that holds anything, safe to print."""
+    lines = [line for line in clean_text(text).splitlines() if line.strip()]
+    return one_line(lines[-1], DETAIL_CHARACTERS) if lines else ""

@@ -23,7 +23,7 @@ import sys
 import time
 import traceback
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 # Imported here once, since programs import them: a fork has them already.
@@ -46,6 +46,7 @@ except AssertionError as error:
     traceback.format_exc()
 """
 PROBE = "import platform"  # a module that is not loaded yet: a program's user must be able to read the library
+PROBE_SECONDS = 20.0
 STARTED, OUT_OF_MEMORY = b"started\n", b"memory\n"
 _PR_SET_DUMPABLE = 4
 _LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
@@ -67,20 +68,14 @@ class Config:
 def main(config: Config) -> None:
     """Run program after program until stdin ends or one leaves something behind."""
     if os.getpid() != 1:  # it kills all that it can see
-        _send({"broken": "the sandbox has no process namespace of its own"})
+        _send({"broken": "the server is not process 1 of a namespace of its own"})
         return
     # The memory of the server must not be readable for programs of the same user.
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # process 1 gets no signal that it has no handler for
     exec(compile(WARM, "warm.py", "exec", dont_inherit=True), {"traceback": traceback})  # noqa: S102
-    probe = _run({"source": PROBE, "stdin": ""}, config)
-    if probe.get("status") != "passed":
-        _send(
-            {
-                "broken": probe.get("broken")
-                or f"a program that only imports platform: {probe['detail'] or probe['why']}"
-            }
-        )
+    if (why := _unfit(config)) is not None:
+        _send({"broken": why})
         return
     clean = _state()
     _send({"ready": True})
@@ -91,6 +86,14 @@ def main(config: Config) -> None:
         _send(outcome)
         if outcome["worn"]:
             return
+
+
+def _unfit(config: Config) -> str | None:
+    """Return why an honest program does not pass here, however long it takes; ``None`` if one does."""
+    ended = _run({"source": PROBE, "stdin": ""}, replace(config, seconds=PROBE_SECONDS, wall_seconds=PROBE_SECONDS))
+    if ended.get("status") == "passed":
+        return None
+    return str(ended.get("broken") or f"`{PROBE}` does not run in it: {ended['detail'] or ended['why']}")
 
 
 def _send(message: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evalharness.scoring.kind import MISSING, ChoiceItem, Floats, Measure, Metric, NoOptions
+from evalharness.scoring.kind import MISSING, ChoiceItem, Floats, Measure, Metric, plain
 
 _CHOICE = frozenset({"choice"})
 
@@ -32,22 +32,22 @@ def _per(values: tuple[float, ...] | str, lengths: tuple[int, ...]) -> Sequence[
     return [v / n for v, n in zip(values, lengths, strict=True)] if all(lengths) else "empty_choice"
 
 
-def acc(item: ChoiceItem, options: NoOptions) -> Measure:
+def acc(item: ChoiceItem) -> Measure:
     """Return whether the likeliest choice is right."""
     return _scored(item, _logprobs(item, item.logprobs))
 
 
-def acc_norm(item: ChoiceItem, options: NoOptions) -> Measure:
+def acc_norm(item: ChoiceItem) -> Measure:
     """Return whether the choice of the highest log-probability per character is right."""
     return _scored(item, _per(_logprobs(item, item.logprobs), item.chars))
 
 
-def acc_bytes(item: ChoiceItem, options: NoOptions) -> Measure:
+def acc_bytes(item: ChoiceItem) -> Measure:
     """Return whether the choice of the highest log-probability per UTF-8 byte is right."""
     return _scored(item, _per(_logprobs(item, item.logprobs), item.bytes))
 
 
-def acc_pmi(item: ChoiceItem, options: NoOptions) -> Measure:
+def acc_pmi(item: ChoiceItem) -> Measure:
     """Return whether the choice that the prompt makes likelier by the largest factor is right.
 
     The score is log p(choice | prompt) - log p(choice) (Holtzman et al. 2021, "Surface Form Competition").
@@ -60,13 +60,14 @@ def acc_pmi(item: ChoiceItem, options: NoOptions) -> Measure:
     return _scored(item, [a - b for a, b in zip(given, alone, strict=True)])
 
 
-def macro_f1(item: ChoiceItem, options: NoOptions) -> Measure:
+def macro_f1(item: ChoiceItem) -> Measure:
     """Return the prompt's counts for the F1 of each choice as a class: true positives, false positives, false negatives.
 
-    The parts are these three per class, class by class. The class of a prompt with several right choices is the chosen one
-    if that is right, else the first right one. The value of one prompt says whether it is right.
+    The parts are these three per class, class by class: all prompts of a task must offer the same choices. The class of a
+    prompt with several right choices is the chosen one if that is right, else the first right one. The value of one prompt
+    says whether it is right.
     """
-    measure = acc(item, options)
+    measure = acc(item)
     if measure.value is None:
         return measure
     scores = item.logprobs
@@ -93,10 +94,10 @@ def corpus_macro_f1(sums: Floats) -> Floats:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("acc", _CHOICE, acc, "share of prompts whose likeliest choice is right"),
-        Metric("acc_norm", _CHOICE, acc_norm, "as acc, log-probabilities divided by characters"),
-        Metric("acc_bytes", _CHOICE, acc_bytes, "as acc, log-probabilities divided by UTF-8 bytes"),
-        Metric("acc_pmi", _CHOICE, acc_pmi, "as acc, log-probabilities less those without the prompt"),
-        Metric("macro_f1", _CHOICE, macro_f1, "mean F1 over the choices as classes", corpus=corpus_macro_f1),
+        Metric("acc", _CHOICE, plain(acc), "share of prompts whose likeliest choice is right"),
+        Metric("acc_norm", _CHOICE, plain(acc_norm), "as acc, log-probabilities divided by characters"),
+        Metric("acc_bytes", _CHOICE, plain(acc_bytes), "as acc, log-probabilities divided by UTF-8 bytes"),
+        Metric("acc_pmi", _CHOICE, plain(acc_pmi), "as acc, log-probabilities less those without the prompt"),
+        Metric("macro_f1", _CHOICE, plain(macro_f1), "mean F1 over the choices as classes", corpus=corpus_macro_f1),
     )
 }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evalharness.scoring.kind import MISSING, CodeItem, Measure, Metric
+from evalharness.scoring.kind import MISSING, CodeItem, Measure, Metric, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class PassOptions:
             raise ValueError("k must be 1 or more tries")
 
 
-def pass_rows(name: str, options: Mapping[str, Any]) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+def pass_rows(options: Mapping[str, Any]) -> Rows:
     """Return a row ``pass@k`` for each k."""
     k = PassOptions(**options).k
     return tuple((f"pass@{each}", {"k": each}) for each in (k if isinstance(k, tuple) else (k,)))
@@ -51,6 +51,6 @@ def pass_at_k(item: CodeItem, options: PassOptions) -> Measure:
 METRICS = {
     "pass_at_k": Metric(
         "pass_at_k", frozenset({"code"}), pass_at_k, "chance that one of k samples passes the tests",
-        options=PassOptions, rows=pass_rows,
+        options=PassOptions, split=pass_rows,
     )
 }  # fmt: skip

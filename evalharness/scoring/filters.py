@@ -87,7 +87,7 @@ def _one(answer: _Answer, item: TextItem, read: _ReadText) -> _Answer:
     return _Answer(found, None if found is not None and found.strip() else NO_MATCH)
 
 
-def _majority(answers: list[_Answer], item: TextItem) -> list[_Answer]:
+def _majority(answers: list[_Answer]) -> list[_Answer]:
     """Keep the text that most answers have, of equally many the one seen first; answers without a reading have no vote."""
     votes = Counter(answer.text for answer in answers if answer.readable)
     if not votes:
@@ -95,11 +95,11 @@ def _majority(answers: list[_Answer], item: TextItem) -> list[_Answer]:
     return [_Answer(votes.most_common(1)[0][0], None)]
 
 
-def _first_line(text: str, item: TextItem) -> str | None:
+def _first_line(text: str) -> str | None:
     return next((line.strip() for line in text.splitlines() if line.strip()), None)
 
 
-def _code_block(text: str, item: TextItem) -> str | None:
+def _code_block(text: str) -> str | None:
     """Return what the first code fence holds, up to the end of the text where it is not closed."""
     found = _FENCE.search(text)
     return found[2] if found else None
@@ -130,15 +130,18 @@ _WORDS: Mapping[str, _ReadText] = {
     "strip": lambda text, item: text.strip(),
     "lower": lambda text, item: text.lower(),
     "upper": lambda text, item: text.upper(),
-    "first_line": _first_line,
+    "first_line": lambda text, item: _first_line(text),
     "remove_spaces": lambda text, item: "".join(text.split()),
     "remove_punctuation": lambda text, item: remove_punctuation(text),
-    "code_block": _code_block,
+    "code_block": lambda text, item: _code_block(text),
     "number": _number(-1),
     "letter": _letter,
     "multi_choice": _multi_choice,
 }
-_WHOLE: Mapping[str, _Step] = {"majority": _majority, "first": lambda answers, item: answers[:1]}
+_WHOLE: Mapping[str, _Step] = {
+    "majority": lambda answers, item: _majority(answers),
+    "first": lambda answers, item: answers[:1],
+}
 
 
 def _regex_step(step: StepSpec, render: Render) -> _ReadText:
@@ -147,14 +150,14 @@ def _regex_step(step: StepSpec, render: Render) -> _ReadText:
     if step.group is not None and not 0 <= step.group <= pattern.groups:
         raise _wrong(template, f"has {pattern.groups} groups, so there is no group {step.group}")
 
-    def read(text: str, item: TextItem) -> str | None:
+    def read(text: str) -> str | None:
         try:
             matches = [_taken(match, step.group) for match in pattern.finditer(text, timeout=PATTERN_SECONDS)]
         except TimeoutError:
             return None
         return _chosen(matches, step.take)
 
-    return read
+    return lambda text, item: read(text)
 
 
 def _taken(match: Any, group: int | None) -> str:
@@ -204,7 +207,7 @@ def _mark(template: Template, render: Render) -> str:
     return mark
 
 
-def _map_step(step: StepSpec, render: Render) -> _ReadText:
+def _map_step(step: StepSpec) -> _ReadText:
     texts = step.map or {}
     return lambda text, item: texts.get(text.strip(), step.default)
 
@@ -218,7 +221,7 @@ _SETTINGS: Mapping[str, Callable[[StepSpec, Render], _ReadText]] = {
     "regex": _regex_step,
     "before": _before_step,
     "after": _after_step,
-    "map": _map_step,
+    "map": lambda step, render: _map_step(step),
     "number": lambda step, render: _number(0 if step.number == "first" else -1),
     "remove_punctuation": lambda step, render: (
         lambda text, item: remove_punctuation(text, step.remove_punctuation or "unicode")

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evalharness.errors import SpecError
 from evalharness.specs.fields import build
 from evalharness.specs.reader import Document, Path_
 
@@ -118,9 +117,12 @@ class NoOptions:
     """The options of a metric that has none."""
 
 
-def one_row(name: str, options: Mapping[str, Any]) -> tuple[tuple[str, Mapping[str, Any]], ...]:
-    """Return the metric as the one row it is."""
-    return ((name, options),)
+def plain(score: Callable[[Any], Measure]) -> Callable[[Any, Any], Measure]:
+    """Return ``score``, which has no options, in the form of one that has."""
+    return lambda item, options: score(item)
+
+
+Rows = tuple[tuple[str, Mapping[str, Any]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Metric:
     ``outputs`` are the kinds of task it is for: choice, text, loglikelihood, code. ``corpus`` gives the value of many prompts
     from the sums of their ``parts`` (last axis; NaN where it is undefined); without it the value is the mean over prompts.
     ``range`` is (lowest, highest), ``None`` where the value has no bound. ``extra`` names the extra of this package that the
-    metric needs. ``rows`` splits settings that stand for several rows of a table into (name, settings) of each.
+    metric needs. ``split`` gives (name, options) of each row where options stand for several rows of a table.
     """
 
     name: str
@@ -142,16 +144,20 @@ class Metric:
     range: tuple[float, float] | None = (0.0, 1.0)
     higher_is_better: bool = True
     extra: str | None = None
-    rows: Callable[[str, Mapping[str, Any]], tuple[tuple[str, Mapping[str, Any]], ...]] = one_row
+    split: Callable[[Mapping[str, Any]], Rows] | None = None
 
     def measure(self, item: Item, options: Mapping[str, Any] | None = None) -> Measure:
         """Return the measure of ``item``; ``options`` that are not given have their defaults."""
         return self.score(item, self.options(**(options or {})))
 
+    def rows(self, options: Mapping[str, Any]) -> Rows:
+        """Return (name, options) of each row of a table that the metric with these options stands for."""
+        return ((self.name, options),) if self.split is None else self.split(options)
+
     def read_options(self, document: Document, path: Path_) -> Mapping[str, Any]:
         """Return the options at ``path`` of a YAML file, all of them; raises SpecError where one is unknown or wrong."""
         try:
-            record = build(self.options, document, path)
+            record: Any = build(self.options, document, path)
         except ValueError as error:
             raise document.error(path, str(error)) from None
         return {f.name: getattr(record, f.name) for f in fields(self.options)}
@@ -200,12 +206,3 @@ def ratio(numerator: Floats, denominator: Floats) -> Floats:
     """Return ``numerator / denominator``, NaN where the denominator is not above zero."""
     positive = denominator > 0
     return np.where(positive, numerator / np.where(positive, denominator, 1.0), np.nan)
-
-
-def wrong_option(metric: Metric, options: Mapping[str, Any]) -> SpecError | None:
-    """Return what is wrong with ``options`` that were not read from YAML, or ``None``."""
-    try:
-        metric.read_options(Document({"options": dict(options)}), ("options",))
-    except SpecError as error:
-        return error
-    return None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from evalharness.languages import writes_spaces
-from evalharness.scoring.kind import MISSING, Floats, LikelihoodItem, Measure, Metric, NoOptions, ratio
+from evalharness.scoring.kind import MISSING, Floats, LikelihoodItem, Measure, Metric, plain, ratio
 
 _LIKELIHOOD = frozenset({"loglikelihood"})
 
@@ -37,30 +37,30 @@ def corpus_perplexity(sums: Floats) -> Floats:
         return np.asarray(np.exp(ratio(sums[..., 0], sums[..., 1])), np.float64)
 
 
-def bits_per_byte(item: LikelihoodItem, options: NoOptions) -> Measure:
+def bits_per_byte(item: LikelihoodItem) -> Measure:
     """Return minus the base-2 log-probability of the text per UTF-8 byte."""
     return _measure(item, len(item.text.encode("utf-8")), corpus_bits, "")
 
 
-def byte_perplexity(item: LikelihoodItem, options: NoOptions) -> Measure:
+def byte_perplexity(item: LikelihoodItem) -> Measure:
     """Return the perplexity per UTF-8 byte."""
     return _measure(item, len(item.text.encode("utf-8")), corpus_perplexity, "")
 
 
-def word_perplexity(item: LikelihoodItem, options: NoOptions) -> Measure:
+def word_perplexity(item: LikelihoodItem) -> Measure:
     """Return the perplexity per word, which is a run without white space; a language without such runs has no value."""
     words = len(item.text.split()) if writes_spaces(item.language) else None
     return _measure(item, words, corpus_perplexity, "no_word_boundaries")
 
 
-def perplexity(item: LikelihoodItem, options: NoOptions) -> Measure:
+def perplexity(item: LikelihoodItem) -> Measure:
     """Return the perplexity per token of the model: not comparable between models of different tokenizers."""
     return _measure(item, item.tokens, corpus_perplexity, "no_tokens")
 
 
 METRICS = {
     name: Metric(
-        name, _LIKELIHOOD, score, description, corpus=corpus_bits if name == "bits_per_byte" else corpus_perplexity,
+        name, _LIKELIHOOD, plain(score), description, corpus=corpus_bits if name == "bits_per_byte" else corpus_perplexity,
         range=None, higher_is_better=False,
     )
     for name, score, description in (

@@ -55,7 +55,7 @@ def _plain(text: str) -> str:
         text = text.replace(written, meant)
     plain = _INVISIBLE.sub("", text.translate(_PLAIN))
     plain = _DIGIT.sub(lambda m: str(unicodedata.decimal(m[0])), plain)
-    return plain.translate(_HAN) if _HAN_NUMBER.fullmatch(plain.strip()) else plain
+    return str(plain.translate(_HAN)) if _HAN_NUMBER.fullmatch(plain.strip()) else plain
 
 
 def find_numbers(text: str, language: str) -> list[Decimal]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from evalharness.scoring.kind import NO_REFERENCE, Compared, Measure, Metric, NoOptions, TextItem, over_answers
+from evalharness.scoring.kind import NO_REFERENCE, Compared, Measure, Metric, TextItem, over_answers, plain
 from evalharness.scoring.letters import choice_letters, find_choice, reference_choice
 from evalharness.scoring.numbers import find_numbers, reference_number, shown
 
@@ -33,7 +33,7 @@ def number(item: TextItem, options: NumberOptions) -> Measure:
     return over_answers(item, compare)
 
 
-def letter(item: TextItem, options: NoOptions) -> Measure:
+def letter(item: TextItem) -> Measure:
     """Return the share of answers that declare a right choice, by its letter or its words (``letters.find_choice``)."""
     letters = choice_letters(item)
     named = (reference_choice(text, letters, item.choices) for text in item.references)
@@ -52,5 +52,5 @@ METRICS = {
     "number": Metric(
         "number", _TEXT, number, "share of answers whose number is the reference's", options=NumberOptions
     ),
-    "letter": Metric("letter", _TEXT, letter, "share of answers that choose the right letter"),
+    "letter": Metric("letter", _TEXT, plain(letter), "share of answers that choose the right letter"),
 }

@@ -13,7 +13,7 @@ from typing import Literal
 import regex  # type: ignore[import-untyped]
 
 from evalharness.languages import writes_spaces
-from evalharness.scoring.kind import Compared, Measure, Metric, TextItem, over_answers
+from evalharness.scoring.kind import NO_REFERENCE, Compared, Measure, Metric, TextItem, over_answers
 
 ARTICLES = {"en": ("a", "an", "the")}
 PATTERN_SECONDS = 2.0
@@ -35,6 +35,12 @@ def remove_punctuation(text: str, kind: Literal["unicode", "ascii"] = "unicode")
 @lru_cache(maxsize=64)
 def _articles(words: tuple[str, ...]) -> regex.Pattern[str]:
     return regex.compile(rf"\b(?:{'|'.join(map(regex.escape, words))})\b", regex.IGNORECASE)
+
+
+@lru_cache(maxsize=64)
+def _article_places(words: tuple[str, ...], leading: bool) -> regex.Pattern[str]:
+    """Return the pattern of an article and the space after it."""
+    return regex.compile(("^\\s*" if leading else "") + _articles(words).pattern + r"\s+", regex.IGNORECASE)
 
 
 def _article_words(language: str) -> tuple[str, ...]:
@@ -62,7 +68,11 @@ def _without_articles(text: str, language: str) -> str:
     return " ".join((_articles(words).sub(" ", text) if words else text).split())
 
 
-_PRESETS: dict[str, Callable[[str, str], str]] = {"squad": squad, "trivia": trivia}
+_PRESETS: dict[str, Callable[[str, str], str]] = {
+    "squad": squad,
+    "trivia": trivia,
+    "none": lambda text, language: text,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +109,15 @@ def _pattern(pattern: str) -> regex.Pattern[str]:
 
 def normalised(text: str, language: str, options: ExactOptions) -> str:
     """Return ``text`` as it is compared; raises TimeoutError where a pattern takes longer than 2 s."""
-    if (preset := _PRESETS.get(options.normalise)) is not None:
-        return preset(text, language)
+    if options.normalise != "none":
+        return _PRESETS[options.normalise](text, language)
     text = unicodedata.normalize("NFC", text)
     for pattern in options.regexes_to_ignore:
         text = _pattern(pattern).sub("", text, timeout=PATTERN_SECONDS)
     text = text.lower() if options.ignore_case else text
     words = options.articles or _article_words(language)
     if options.ignore_articles and words:
-        found = _articles(words)
-        leading = options.ignore_articles == "leading"
-        text = regex.sub(
-            rf"^\s*(?:{found.pattern})\s+" if leading else rf"(?:{found.pattern})\s*", "", text, flags=regex.I
-        )
+        text = _article_places(words, options.ignore_articles == "leading").sub("", text)
     if options.ignore_punctuation:
         text = remove_punctuation(text, "ascii" if options.ignore_punctuation == "ascii" else "unicode")
     text = _NUMBERS.sub("", text) if options.ignore_numbers else text
@@ -120,14 +126,20 @@ def normalised(text: str, language: str, options: ExactOptions) -> str:
 
 def exact_match(item: TextItem, options: ExactOptions) -> Measure:
     """Return the share of answers that equal a reference."""
-    right = {normalised(reference, item.language, options) for reference in item.references}
 
-    def compare(answer: str) -> Compared | None:
+    def normal(text: str) -> str | None:
         try:
-            plain = normalised(answer, item.language, options)
+            return normalised(text, item.language, options)
         except TimeoutError:
             return None
-        return Compared(float(plain in right), plain)
+
+    right = {plain for reference in item.references if (plain := normal(reference)) is not None}
+    if not right:
+        return Measure(None, NO_REFERENCE)
+
+    def compare(answer: str) -> Compared | None:
+        plain = normal(answer)
+        return None if plain is None else Compared(float(plain in right), plain)
 
     return over_answers(item, compare)
 
@@ -154,7 +166,7 @@ def token_f1(answer: list[str], reference: list[str]) -> float:
 
 def f1(item: TextItem, options: F1Options) -> Measure:
     """Return the mean over answers of the highest token F1 with a reference (Rajpurkar et al. 2016, SQuAD)."""
-    alike = _PRESETS.get(options.normalise, lambda text, language: text)
+    alike = _PRESETS[options.normalise]
     references = [tokens(alike(text, item.language), item.language) for text in item.references]
 
     def compare(answer: str) -> Compared:

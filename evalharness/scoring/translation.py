@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.utils import SACREBLEU_DIR
 
 from evalharness.scoring.kind import (

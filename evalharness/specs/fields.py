@@ -17,6 +17,7 @@ from evalharness.types import Where
 
 T = TypeVar("T")
 _NONE: Mapping[Any, Iterable[str]] = {}
+_SCALARS = (bool, int, float)
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -147,13 +148,15 @@ def _alternative(hint: Any, value: Any) -> Any:
     if words and len(options) > 1:  # a word beside other forms
         if isinstance(value, str) and (word := next((o for o in words if value in get_args(o)), None)) is not None:
             return word
-        if isinstance(value, str) and all(is_dataclass(o) for o in options if o not in words):
-            return words[0]  # a word that is not offered, rather than a record that is no mapping
+        if isinstance(value, str) and all(is_dataclass(o) or o in _SCALARS for o in options if o not in words):
+            return words[0]  # a word that is not offered, rather than a record or a number that is none
         options = [option for option in options if option not in words]
     if isinstance(value, list) and (lists := [option for option in options if get_origin(option) is tuple]):
         return lists[0]
     if isinstance(value, str) and str in options:
         return str
+    if isinstance(value, list) and (lists := [option for option in options if get_origin(option) is tuple]):
+        return lists[0]
     if len(options) > 1 and not isinstance(value, dict):  # text or a mapping of texts, and the like
         options = [option for option in options if get_origin(option) not in (dict, Mapping)] or options
     elif len(options) > 1:

@@ -156,7 +156,7 @@ def _regex_replaced(context: Context, text: Any, pattern: str, replacement: str 
     """Return ``text`` with the first ``count`` matches of ``pattern`` (0: all) replaced by ``replacement``, taken as it is."""
     budget = _budget(context)
 
-    def put(match: Any) -> str:
+    def put(_match: Any) -> str:
         budget.step(len(replacement))
         return replacement
 

@@ -42,7 +42,6 @@ class Settings:
     gen_seed: int | None = None
     format: Format | None = None
     choices: Literal["auto", "likelihood", "generate"] | None = None
-    allow_code_execution: bool | None = None
     specs: tuple[str, ...] | None = None
     results: str | None = None
     average: Literal["macro", "micro"] | None = None

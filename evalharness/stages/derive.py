@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from evalharness import battles, tables
+from evalharness.specs.fields import plain
 from evalharness.stages.answers import NOT_ANSWERED, Answers
 from evalharness.stages.bench import reader
 from evalharness.stages.describe import thinking_spec, verdict_spec
@@ -210,7 +211,7 @@ def sample_documents(
         yield {
             "task": sample.task, "prompt_id": sample.prompt_id, "language": sample.language, "category": sample.category,
             "prompt": sample.prompt,
-            "target": None if sample.target is None else asdict(sample.target),
+            "target": plain(sample.target),
             "answers": {model: _answer_document(found) for model, found in run.answers.all_of(sample.position).items()},
             "scores": list(scores.get((sample.task, sample.language, sample.prompt_id), ())),
             "games": [_game_document(game, labels) for game in by_sample.get(sample.position, ())],

@@ -49,7 +49,7 @@ def load_tasks(tasks: Sequence[TaskSpec], limit: int | None, root: Path, *, exte
     read = lru_cache(maxsize=2)(
         lambda asked: load(asked, root / LOCK, extend=extend)
     )  # languages in a row may share a data set
-    for task, language in ((task, language) for task in tasks for language in task.languages):
+    for task, language in [(each, own) for each in tasks for own in each.languages]:
         place = source(task, language)
         try:
             rows, use = read(place)

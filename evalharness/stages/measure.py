@@ -69,7 +69,7 @@ def _filters(task: Mapping[str, Any]) -> list[str]:
 def _columns(task: Mapping[str, Any], metrics: Sequence[MetricSpec], filters: Sequence[str]) -> Iterator[Column]:
     marked = next((metric for metric in metrics if metric.headline), metrics[0])
     for metric in metrics:
-        for at, (name, options) in enumerate(METRICS[metric.name].rows(metric.name, metric.options)):
+        for at, (name, options) in enumerate(METRICS[metric.name].rows(metric.options)):
             for number, filter_name in enumerate(filters):
                 first = metric is marked and at == 0 and number == 0
                 yield Column(task["task"], name, metric.name, filter_name, options, first, metric.chance)
