@@ -144,6 +144,8 @@ def test_a_conversation_ends_where_an_answer_is_missing_or_failed(home: Path) ->
     with Journal.reading(ROOT) as journal:
         asked = [row.part for row in Runs(journal).completions(outcome.name) if row.model == "old" and row.identity]
     assert sorted(asked) == [0, 0, 0, 1], "of the three, one has a second turn, and none a third"
+    again = dry_run(asking("replay:old.jsonl", "api"), ROOT)
+    assert not any(step.at_most for step in again.steps if step.stage != "judge"), "what ended is not foretold"
     games = [game for row in documents(outcome.name).values() for game in row["games"]]
     assert sorted(game["status"] for game in games) == ["candidate_failure"] * 2 + ["no_answer"] * 2 + ["ok"] * 2
 

@@ -95,7 +95,7 @@ def test_a_row_may_hold_the_whole_conversation() -> None:
     (sample,) = made([{"id": 1, "talk": talk}], spec)
     assert sample.messages == tuple(Message(turn["role"], turn["content"]) for turn in talk)  # type: ignore[arg-type]
     for wrong in (talk[:2], [], "Kalt?", [{"role": "robot", "content": "x"}], [{"role": "user"}]):
-        with pytest.raises(DataError, match="must give a list of {role, content}"):
+        with pytest.raises(DataError, match=r"must give a list of \{role, content\}"):
             made([{"id": 1, "talk": wrong}], spec)
 
 
