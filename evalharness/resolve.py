@@ -190,5 +190,6 @@ def _templates(tasks: Sequence[TaskSpec]) -> Iterator[Template | Expr]:
         for record in (task.sample, task.shots, task.generative):
             yield from templates(record)
         maybe = [task.system, task.intro, task.answer_prefix, task.target_language, task.dataset.name,
-                 task.dataset.data_files, *task.where.values()]  # fmt: skip
+                 task.dataset.data_files, task.dataset.beside.name if task.dataset.beside else None,
+                 *task.stop, *task.where.values()]  # fmt: skip
         yield from (template for template in maybe if template is not None)

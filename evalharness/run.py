@@ -295,7 +295,7 @@ def _manifest(run_: Stored, games: list[Played], reviews: list[Reviewed], tables
     """Return what ``manifest.json`` holds: everything needed to say where the numbers come from."""
     row = run_.run
     judged = [game.row.identity for game in games] + [found.row.identity for found in reviews]
-    asked = [row.identity for row in run_.completions] + [identity for identity in judged if identity]
+    asked = [identity for identity in (*(row.identity for row in run_.completions), *judged) if identity]
     return {
         "schema": 1, "run": row.name, "status": tables["status"], "evalharness": version("evalharness"),
         "command": command(Ask.read(row.ask)), "plan": row.plan, "plan_hash": row.plan_hash,

@@ -60,7 +60,9 @@ _ABOUT = {  # of the keys at the top that their record's docstring does not expl
     "suite_category": "A heading to group tasks under.",
     "license": "The licence of the data.",
     "system": "A template of the system message.",
-    "generate": "How answers are sampled; --gen and a model's own entry win over it.",
+    "generate": "How answers are sampled; --gen and a model's own entry win over it. With `by: category`, the keys are "
+    "categories (and default).",
+    "stop": "Templates of more texts that end an answer, in the language's wording; those of --gen or a model's entry win.",
     "format": "chat, raw, or auto: chat where the model has a chat template.",
     "baseline": "The model of the published protocol, used by `--baseline task`.",
     "compare": "What is judged: pairs of answers.",

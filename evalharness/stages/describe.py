@@ -51,7 +51,13 @@ def _tasks(plan: Plan, uses: Sequence[Use]) -> list[dict[str, Any]]:
             "origin": first.prompts.origin, "method": first.prompts.method,
             "source_language": first.prompts.source_language, "parallel": first.prompts.parallel,
             "license": first.license, "pinned": all(used[name, code].pinned for code in codes),
-            "generate": _sampling(first.generate), "added_languages": _added(parts), **scoring(parts),
+            "generate": _sampling(first.generate),
+            "stop": {
+                language.code: [render(template, values_of(language)) for template in part.stop]
+                for part in parts if part.stop for language in part.languages
+            },
+            "generate_by": {category: _sampling(own) for category, own in first.generate_by.items()},
+            "added_languages": _added(parts), **scoring(parts),
         })  # fmt: skip
     return out
 
