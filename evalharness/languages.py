@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -120,3 +121,20 @@ def resource_level(code: str) -> Literal["high", "mid", "low"] | None:
     """Return ``high`` (classes 4 and 5), ``mid`` (3) or ``low`` (0 to 2): the groups of Üstün et al. 2024, "Aya Model"."""
     found = resource_class(code)
     return None if found is None else "high" if found >= 4 else "mid" if found == 3 else "low"
+
+
+AXES: Mapping[str, Callable[[str], str | None]] = {"family": family, "script": script, "resource": resource_level}
+UNKNOWN = "unknown"
+
+
+def group(axis: str, code: str) -> str:
+    """Return the group of the language on one of AXES (``family``, ``de`` -> ``Indo-European``), ``unknown`` where unknown."""
+    return AXES[axis](code) or UNKNOWN
+
+
+def grouped(axis: str, codes: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the groups that the languages ``codes`` form on one of AXES, and the languages of each, both sorted."""
+    found: dict[str, list[str]] = {}
+    for code in sorted(set(codes)):
+        found.setdefault(group(axis, code), []).append(code)
+    return {name: tuple(found[name]) for name in sorted(found)}

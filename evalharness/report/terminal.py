@@ -24,7 +24,10 @@ Json = Mapping[str, Any]
 _GROUP = 24
 _CELL = 17  # "62.1 55.2–69.0", with the space around it
 _NOTE = 2000
-_AXES = {"language": "language", "category": "category", "size": "size (billions of parameters)"}
+_AXES = {
+    "size": "size (billions of parameters)", "family": "language family, languages weighing the same",
+    "script": "script, languages weighing the same", "resource": "level of resources, languages weighing the same",
+}  # fmt: skip
 
 
 def render(summary: Json, *, width: int, color: bool) -> str:
@@ -130,6 +133,9 @@ def _ranking_parts(document: Json, width: int) -> Iterator[RenderableType]:
         for table in group_tables(found, list(models.values()), axis, width):
             yield Text("")
             yield table
+        for name, codes in document.get("language_groups", {}).get(axis, {}).items():
+            spoken = ", ".join(leaderboard.language(code).english for code in codes)
+            yield Text(one_line(f"{name}: {spoken}", _NOTE), style="dim")
     yield Text("")
     against = f"against {one_line(document['baseline'], NAME)}, " if document["baseline"] else ""
     yield Text(against + one_line(statistics_line(document), _NOTE), style="dim")

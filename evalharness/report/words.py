@@ -11,6 +11,15 @@ REASONS = {
     "baseline": "the baseline, by definition",
     "no_spread": "the prompts do not differ",
     "no_shared_prompts": "no prompts shared with another model",
+    "base_at_chance": "base at chance",
+    "missing_tasks": "no scores in some tasks",
+    "no_scores": "no scores",
+    "no_common_scale": "its tasks have no common scale",
+    "rating_covers_other_tasks": "the judge's games are of other tasks, too",
+    "undefined_without_a_prompt": "undefined without one of the prompts",
+    "no_base_of_this_size": "no base of this size",
+    "no_base_at_this_step": "no base at this step",
+    "unknown_size": "unknown size",
 }
 
 INTERVALS = {

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from evalharness import battles, tables
+from evalharness import battles, languages, tables
 from evalharness.specs.fields import plain
 from evalharness.stages.answers import NOT_ANSWERED, Answers
 from evalharness.stages.bench import reader
@@ -114,8 +114,9 @@ def summary(run: Stored, games: Sequence[Played], frame: pd.DataFrame) -> dict[s
         own = frame[frame[battles.JUDGE] == name]
         kept = tables.without_candidate_failures(own)
         counted, other = (kept, own) if drop else (own, kept)
-        ranked = _ranked(counted, by=GROUPS, **options)
-        ratings[name] = {axis: [asdict(r) for r in ranked.ratings if r.by == axis] for axis in ("all", *GROUPS)}
+        groups = axes(counted[battles.LANGUAGE])
+        ranked = _ranked(counted, by=groups, **options)
+        ratings[name] = {axis: [asdict(r) for r in ranked.ratings if r.by == axis] for axis in ("all", *groups)}
         pairs[name] = [asdict(pair) for pair in ranked.pairs]
         others[name] = [asdict(r) for r in _ranked(other, **options).ratings]
         duels[name] = tables.head_to_head(counted, **_interval(statistics)) if len(counted) else []
@@ -129,8 +130,20 @@ def summary(run: Stored, games: Sequence[Played], frame: pd.DataFrame) -> dict[s
         "judges": plan["judges"], "baseline": plan["baseline"], "pairing": plan["pairing"],
         "statistics": {**statistics, "method": "winrate", "cluster": CLUSTER},
         "ratings": ratings, "pairs": pairs, "ratings_other_candidate_failure": others, "head_to_head": duels, "health": health,
-        "completions": answers,
+        "completions": answers, "language_groups": language_groups(sample.language for sample in run.samples),
     }  # fmt: skip
+
+
+def axes(codes: Iterable[str]) -> tuple[str, ...]:
+    """Return the axes of a run's groups: families, scripts and resources only of several languages."""
+    return GROUPS if len(set(codes)) < 2 else (*GROUPS, *languages.AXES)
+
+
+def language_groups(codes: Iterable[str]) -> dict[str, dict[str, list[str]]]:
+    """Return the languages of each family, script and level of resources among ``codes``."""
+    return {
+        axis: {name: list(found) for name, found in languages.grouped(axis, codes).items()} for axis in languages.AXES
+    }
 
 
 class _Ranked(NamedTuple):

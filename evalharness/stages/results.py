@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, cast
 
 from evalharness.scoring import METRICS
@@ -11,7 +10,7 @@ from evalharness.stages.derive import Stored
 from evalharness.stages.measure import Column, columns, scored_tasks
 from evalharness.stats.groups import Average
 from evalharness.stats.intervals import Resampling
-from evalharness.stats.scores import means
+from evalharness.stats.scores import means, plain_row
 from evalharness.types import Score
 
 
@@ -32,7 +31,7 @@ def metric_tables(run: Stored, scores: Sequence[Score]) -> list[dict[str, Any]]:
 def _rows(run: Stored, task: Mapping[str, Any], column: Column, scores: Sequence[Score]) -> list[dict[str, Any]]:
     metric, statistics = METRICS[column.metric], run.run.plan["statistics"]
     found = means(
-        scores, metric.range or (0.0, 1.0), average=cast("Average", statistics["average"]),
+        scores, metric.range, corpus=metric.corpus, average=cast("Average", statistics["average"]),
         how=Resampling(statistics["level"], statistics["rounds"], statistics["seed"]),
         sizes={model["name"]: model["size_b"] for model in run.run.plan["models"]},
     )  # fmt: skip
@@ -41,4 +40,4 @@ def _rows(run: Stored, task: Mapping[str, Any], column: Column, scores: Sequence
         "chance": column.chance, "headline": column.headline, "range": metric.range,
         "higher_is_better": metric.higher_is_better, "suite_category": task["suite_category"],
     }  # fmt: skip
-    return [{**about, **asdict(mean), "missing_languages": list(mean.missing_languages)} for mean in found]
+    return [{**about, **plain_row(mean)} for mean in found]
