@@ -47,8 +47,10 @@ from evalharness.stages.programs import execute
 from evalharness.stages.rescore import rescored, targets
 from evalharness.stages.results import metric_tables
 from evalharness.stages.review import review
-from evalharness.stages.scores import Reviewed, review_documents, reviewed, score_rows, score_tables, scored
+from evalharness.stages.scores import Reviewed, review_documents, reviewed, score_tables, scored
+from evalharness.stages.scores import scores as rubric_scores
 from evalharness.stages.stream import Stop
+from evalharness.stages.suites import suite_tables
 from evalharness.store import Journal, Runs, held
 from evalharness.types import Event, Listener
 
@@ -265,6 +267,8 @@ def write(journal: Journal, root: Path, name: str, listen: Listener = quiet, not
     frame = battle_frame(run_, games)
     tables = {**summary(run_, games, frame), **score_tables(run_, reviews)}
     tables["results"] = [*metric_tables(run_, scores), *tables["results"]]
+    rows = [*scores, *(score for own in rubric_scores(run_, reviews).values() for score in own)]
+    tables["suites"] = suite_tables(run_.run.plan.get("suites", ()), tables, rows)
     if not scored(run_, reviews):
         tables["status"] = "partial"
     manifest = _manifest(run_, games, reviews, tables)
@@ -272,8 +276,7 @@ def write(journal: Journal, root: Path, name: str, listen: Listener = quiet, not
     listen(Event("report", name, 0, 1))
     battlefile.write(frame, folder / "battles.parquet")
     documents = partial(sample_documents, run_, games, review_documents(reviews), score_documents(scores))
-    rows = (*map(asdict, scores), *score_rows(run_, reviews))
-    page = report.write(folder, tables, manifest, documents, rows)
+    page = report.write(folder, tables, manifest, documents, map(asdict, rows))
     listen(Event("report", name, 1, 1))
     _check_coverage(tables, run_.run.plan["statistics"]["min_coverage"])
     verdicts = [game.verdict for game in games] + [found.verdict for found in reviews]

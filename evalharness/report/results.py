@@ -91,14 +91,28 @@ class TaskBoard:
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """A model's figure in a category as it is shown, ``why`` instead of an interval, or of the figure; ``share`` of the scale."""
+
+    value: float | None
+    shown: str | None
+    bounds: str | None
+    why: str
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class SuiteBoard:
-    """The categories of a suite side by side, win rates among them; ``cells`` are by model, in the order of ``categories``."""
+    """The categories of a suite side by side, win rates among them; ``cells`` are by model, in the order of ``categories``.
+
+    A category is its entry in the summary, with ``scale`` (``chance_said`` the chance level as it is shown).
+    """
 
     suite: str
     anchor: str
     version: str | None
     categories: tuple[Json, ...]
-    cells: tuple[tuple[Model, tuple[Json | None, ...]], ...]
+    cells: tuple[tuple[Model, tuple[Cell | None, ...]], ...]
 
 
 def task_boards(summary: Json, models: Mapping[str, Model]) -> tuple[TaskBoard, ...]:
@@ -140,9 +154,20 @@ def _board(task: Json, rows: Sequence[Json], models: Mapping[str, Model]) -> Tas
 
 
 def _column(row: Json) -> Column:
-    ends = row.get("range")
-    scale = Boundless(0.0, 1.0) if ends is None else Share(0.0, 1.0) if tuple(ends) == (0.0, 1.0) else Scale(*ends)
-    return Column(row["metric"], row["filter"], bool(row["headline"]), row["chance"], row["higher_is_better"], scale)
+    return Column(
+        row["metric"],
+        row["filter"],
+        bool(row["headline"]),
+        row["chance"],
+        row["higher_is_better"],
+        _scale(row["range"]),
+    )
+
+
+def _scale(ends: Sequence[float] | None) -> Scale:
+    if ends is None:
+        return Boundless(0.0, 1.0)
+    return Share(0.0, 1.0) if tuple(ends) == (0.0, 1.0) else Scale(*ends)
 
 
 def _line(row: Json, scale: Scale, models: Mapping[str, Model]) -> Line:
@@ -181,11 +206,26 @@ def suite_boards(summary: Json, models: Mapping[str, Model]) -> tuple[SuiteBoard
 
 
 def _suite(name: str, rows: Sequence[Json], models: Mapping[str, Model]) -> SuiteBoard:
-    categories = tuple({row["category"]: row for row in rows}.values())
-    cells = {(row["model"], row["category"]): row for row in rows}
+    first = {(row["category"], row["kind"]): row for row in reversed(rows)}
+    categories = tuple(_category(row) for row in reversed(first.values()))
+    cells = {(row["model"], row["category"], row["kind"]): _cell(row) for row in rows}
     found = [
-        (model, tuple(cells.get((model.name, category["category"])) for category in categories))
+        (model, tuple(cells.get((model.name, about["category"], about["kind"])) for about in categories))
         for model in (model_named(each, models) for each in dict.fromkeys(row["model"] for row in rows))
     ]
     ordered = sorted(found, key=lambda pair: (-(pair[0].size_b or 0.0), pair[0].name))
     return SuiteBoard(name, f"u-{safe_name(name)}", rows[0].get("version"), categories, tuple(ordered))
+
+
+def _category(row: Json) -> Json:
+    scale = _scale(row["range"])
+    return {**row, "unit": "%" if isinstance(scale, Share) else "", "chance_said": scale.said(row["chance"])}
+
+
+def _cell(row: Json) -> Cell:
+    scale, low, high = _scale(row["range"]), row["ci_low"], row["ci_high"]
+    why = words.reason(row["reason"]) or "no interval"
+    if row["missing_tasks"]:
+        why = "without " + ", ".join(row["missing_tasks"])
+    bounds = None if low is None or high is None else f"{scale.said(low)}–{scale.said(high)}"
+    return Cell(row["value"], scale.said(row["value"]), bounds, why, scale.share(row["value"]))

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from evalharness.report.grid import NAME, grid, named
-from evalharness.report.marking import DASH, bounds, count, share, spread
-from evalharness.report.results import SuiteBoard, TaskBoard
+from evalharness.report.marking import DASH, count, share, spread
+from evalharness.report.results import Cell, SuiteBoard, TaskBoard
 from evalharness.report.scores import Group, Line
 from evalharness.text import one_line
 
@@ -58,26 +58,23 @@ def _overall(board: TaskBoard, width: int) -> Table:
 
 def suite_table(board: SuiteBoard) -> Table:
     """Return the categories of a suite side by side, in per cent."""
-    table = grid("categories in %, with intervals")
+    table = grid("categories, with intervals")
     table.add_column("model", overflow="fold", min_width=8, max_width=NAME)
     table.add_column("size", justify="right")
     for category in board.categories:
-        chance = f" (chance {100 * category['chance']:.0f})" if category.get("chance") else ""
-        table.add_column(one_line(str(category.get("label") or category["category"]), 30) + chance, justify="right")
+        chance = f" (chance {category['chance_said']})" if category["chance"] else ""
+        unit = f" {category['unit']}".rstrip()
+        name = one_line(str(category["label"] or category["category"]), 30)
+        table.add_column(f"{name}{unit}{chance}", justify="right", overflow="fold")
     for model, cells in board.cells:
-        texts = []
-        for cell in cells:
-            if cell is None or cell["value"] is None:
-                missing = cell and cell["missing_tasks"]
-                why = f"without {', '.join(missing)}" if missing else "no results" if cell is None else cell["reason"]
-                texts.append(Text(one_line(str(why).replace("_", " "), 40), style="dim"))
-                continue
-            span = (bounds(cell["ci_low"], cell["ci_high"]) or "").removesuffix("\u00a0%")
-            texts.append(
-                Text(f"{100 * cell['value']:.1f} {span or str(cell['reason'] or 'no interval').replace('_', ' ')}")
-            )
-        table.add_row(named(model), Text(model.size_class), *texts)
+        table.add_row(named(model), Text(model.size_class), *map(_figure, cells))
     return table
+
+
+def _figure(cell: Cell | None) -> Text:
+    if cell is None or cell.value is None:
+        return Text("no results" if cell is None else one_line(cell.why, 40), style="dim")
+    return Text(f"{cell.shown} {cell.bounds or one_line(cell.why, 40)}")
 
 
 def _name(group: Group) -> Text:

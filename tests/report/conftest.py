@@ -573,7 +573,7 @@ def made_results(made: Run) -> Run:
     suites = [
         {"suite": "to-code", "version": "1", "category": category, "label": label, "kind": kind, "model": model,
          "value": value, "ci_low": None if value is None else value - 0.05, "ci_high": None if value is None else value + 0.05,
-         "interval": "bootstrap", "reason": None, "n_tasks": 2, "n_prompts": 40, "chance": 0.25,
+         "interval": "bootstrap", "reason": None, "n_tasks": 2, "n_prompts": 40, "chance": 0.25, "range": [0.0, 1.0],
          "missing_tasks": ["piqa"] if value is None else []}
         for model in models
         for category, label, kind, value in (
