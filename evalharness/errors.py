@@ -86,9 +86,12 @@ class BudgetReached(EvalHarnessError):
 
     exit_code = 5
 
-    def __init__(self, limit: float, spent: float, resume: str = "") -> None:
+    def __init__(self, limit: float, spent: float, resume: str = "", prices: str = "") -> None:
         then = f"; go on with: {resume}" if resume else ""
-        super().__init__(f"--max-cost {limit:g} is reached: {spent:.4f} dollars spent; everything done is stored{then}")
+        by = f" (prices: {prices})" if prices else ""
+        super().__init__(
+            f"--max-cost {limit:g} is reached: {spent:.4f} dollars spent{by}; everything done is stored{then}"
+        )
         self.limit, self.spent = limit, spent
 
 

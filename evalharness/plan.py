@@ -10,9 +10,10 @@ from typing import Any, Literal
 from evalharness.errors import UsageError
 from evalharness.identity import is_greedy
 from evalharness.pairing import Design
-from evalharness.prompts import Form, format_for
+from evalharness.prompts import Form, format_for, render, values_of
 from evalharness.specs.judge import JudgeSpec
 from evalharness.specs.model import ModelSpec, ThinkingSpec
+from evalharness.specs.suite import SuiteSpec
 from evalharness.specs.task import Format, LanguageSpec, TaskSpec
 from evalharness.text import fingerprint
 from evalharness.types import SAMPLING_DEFAULTS, Engine, Sampling
@@ -148,7 +149,10 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run, resolved. ``tasks`` holds a TaskSpec for each file that languages come from; those of one name are one task."""
+    """A run, resolved. ``tasks`` holds a TaskSpec for each file that languages come from; those of one name are one task.
+
+    ``suites`` are those that were asked for; they say how figures are put together and change no figure of a task.
+    """
 
     name: str
     tasks: tuple[TaskSpec, ...]
@@ -156,6 +160,7 @@ class Plan:
     benches: tuple[Bench, ...]
     ask: Ask
     notes: tuple[str, ...] = ()
+    suites: tuple[SuiteSpec, ...] = ()
 
     @property
     def baseline(self) -> str | None:
@@ -178,17 +183,25 @@ class Plan:
             for language in task.languages:
                 yield task, language
 
-    def sampling(self, task: TaskSpec, player: Player) -> Sampling:
-        """Return how ``player`` answers ``task``: ``--gen`` before the model's entry before the task before the default."""
+    def sampling(self, task: TaskSpec, player: Player, category: str | None = None) -> Sampling:
+        """Return how ``player`` answers the samples of ``category`` of ``task``: ``--gen`` before the model's entry before the
+        task before the default."""
         said = Sampling(**self.ask.gen, seed=self.ask.gen_seed or None)
-        used = said.over(player.spec.generate).over(self._own_sampling(task, player)).over(SAMPLING_DEFAULTS)
+        used = said.over(player.spec.generate).over(self._own_sampling(task, player, category)).over(SAMPLING_DEFAULTS)
         return replace(used, seed=None) if is_greedy(used) else used
 
-    def allowed(self, task: TaskSpec, player: Player) -> Sampling:
+    def allowed(self, task: TaskSpec, player: Player, category: str | None = None) -> Sampling:
         """Return ``sampling`` with the tokens that ``player`` may think in added: what the engine is asked for."""
-        used = self.sampling(task, player)
+        used = self.sampling(task, player, category)
         budget = player.spec.thinking.budget if player.spec.thinking else 0
         return replace(used, max_tokens=(used.max_tokens or 0) + budget) if budget else used
+
+    def stopped(self, task: TaskSpec, language: LanguageSpec, player: Player, used: Sampling) -> Sampling:
+        """Return ``used`` with the task's stops in the wording of ``language``, unless ``--gen`` or the model has stops."""
+        if "stop" in self.ask.gen or player.spec.generate.stop is not None or not task.stop:
+            return used
+        own = (render(template, values_of(language), f"{task.task}[{language.code}]") for template in task.stop)
+        return replace(used, stop=tuple(dict.fromkeys((*(used.stop or ()), *own))))
 
     def way(self, task: TaskSpec, player: Player) -> Way:
         """Return how ``player`` answers ``task``: in text, or by the likelihoods of what is offered (where it tells them)."""
@@ -204,21 +217,23 @@ class Plan:
         wanted = self.ask.format or task.format
         return "raw" if wanted == "auto" and self.way(task, player) == "likelihood" else player.format(wanted)
 
-    def _own_sampling(self, task: TaskSpec, player: Player) -> Sampling:
+    def _own_sampling(self, task: TaskSpec, player: Player, category: str | None = None) -> Sampling:
+        own = task.generate_by.get(category or "", task.generate)
         listed = task.generative is not None and task.output == "choice" and self.way(task, player) == "text"
-        return task.generative.generate.over(task.generate) if listed and task.generative else task.generate
+        return task.generative.generate.over(own) if listed and task.generative else own
 
     def deviations(self, task: TaskSpec, player: Player) -> list[str]:
         """Return the values of the task that ``player`` does not keep, as ``temperature 1.0 (task: 0.0)``."""
-        if self.way(task, player) == "likelihood":
-            used = own = Sampling()
-        else:
-            used, own = self.sampling(task, player), self._own_sampling(task, player)
-        out = []
-        for f in fields(Sampling):
-            wanted, got = getattr(own, f.name), getattr(used, f.name)
-            if wanted is not None and wanted != got and not (f.name == "seed" and is_greedy(used)):
-                out.append(f"{f.name} {got} (task: {wanted})")
+        out: list[str] = []
+        for category in (None, *task.generate_by) if self.way(task, player) == "text" else ():
+            used, own = self.sampling(task, player, category), self._own_sampling(task, player, category)
+            about = "task" if category is None else f"task, {category}"
+            for f in fields(Sampling):
+                wanted, got = getattr(own, f.name), getattr(used, f.name)
+                if category is not None and wanted == getattr(self._own_sampling(task, player), f.name):
+                    continue  # it is told of the task
+                if wanted is not None and wanted != got and not (f.name == "seed" and is_greedy(used)):
+                    out.append(f"{f.name} {got} ({about}: {wanted})")
         if self.ask.format not in (None, task.format):
             out.append(f"format {self.ask.format} (task: {task.format})")
         return out
@@ -251,7 +266,9 @@ def plan_hash(tasks: tuple[TaskSpec, ...], players: tuple[Player, ...], benches:
 
 def _manner(plan: Plan, task: TaskSpec, player: Player) -> list[Any]:
     """Return how ``player`` answers ``task``."""
-    asked = [plan.sampling(task, player), plan.format(task, player)]
+    asked: list[Any] = [plan.sampling(task, player), plan.format(task, player)]
+    if task.generate_by:
+        asked.append({category: plan.sampling(task, player, category) for category in task.generate_by})
     return asked if task.output in ("text", "code") else [*asked, plan.way(task, player)]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from evalharness.backends import BACKENDS
-from evalharness.catalog import Catalog
+from evalharness.catalog import Catalog, Selection
 from evalharness.data.configs import configurations
 from evalharness.errors import NotInCatalog, UsageError
 from evalharness.plan import Ask, Bench, Plan, Player, plan_hash
@@ -17,7 +17,8 @@ from evalharness.specs.judge import JudgeSpec
 from evalharness.specs.model import ModelSpec
 from evalharness.specs.reader import Document
 from evalharness.specs.sample import templates
-from evalharness.specs.task import TaskSpec
+from evalharness.specs.suite import task_name
+from evalharness.specs.task import TaskSpec, split_name
 from evalharness.types import SAMPLING_DEFAULTS, Sampling
 
 
@@ -33,7 +34,7 @@ class _Sitting:
 def resolve(ask: Ask) -> Plan:
     """Look up every name of ``ask``; raises UsageError (NotInCatalog, SpecError, ModelError …) for what is wrong with it."""
     catalog = Catalog(ask.specs, configurations)
-    tasks = _tasks(catalog, ask)
+    tasks, suites = _selected(catalog, ask)
     if ask.baseline == "task":
         ask = replace(ask, baseline=_own_baseline(tasks))
     models = _models(catalog, ask)
@@ -49,25 +50,26 @@ def resolve(ask: Ask) -> Plan:
     players = tuple(_player(catalog, spec) for spec in models)
     _check_ways(ask, tasks, players)
     benches = tuple(_bench(catalog, ask, sitting) for sitting in sittings)
-    digest = plan_hash(tuple(tasks), players, benches, ask)
-    name = ask.name or f"{'-'.join(dict.fromkeys(task.task for task in tasks))}-{digest[:8]}"
-    return Plan(name, tuple(tasks), players, benches, ask, tuple(catalog.notes))
+    digest = plan_hash(tasks, players, benches, ask)
+    asked = dict.fromkeys(split_name(task_name(selector))[0] for selector in ask.tasks)
+    name = ask.name or f"{'-'.join(asked)}-{digest[:8]}"
+    return Plan(name, tasks, players, benches, ask, tuple(catalog.notes), suites)
 
 
 def tasks_of(ask: Ask) -> list[TaskSpec]:
     """Return the tasks of ``ask`` as they are written now; no model is looked at."""
-    return _tasks(Catalog(ask.specs, configurations), ask)
+    return list(_selected(Catalog(ask.specs, configurations), ask).tasks)
 
 
-def _tasks(catalog: Catalog, ask: Ask) -> list[TaskSpec]:
-    tasks = [part for selector in ask.tasks for part in catalog.select(selector, ask.languages)]
-    if not tasks:
+def _selected(catalog: Catalog, ask: Ask) -> Selection:
+    selected = catalog.expand(ask.tasks, ask.languages)
+    if not selected.tasks:
         raise UsageError("no task given; name one with --task")
-    for task in tasks:
+    for task in selected.tasks:
         _check_metrics(task)
-    for template in _templates(tasks):
+    for template in _templates(selected.tasks):
         check(template)
-    return tasks
+    return selected
 
 
 def _scored(catalog: Catalog, task: TaskSpec) -> bool:
@@ -188,5 +190,6 @@ def _templates(tasks: Sequence[TaskSpec]) -> Iterator[Template | Expr]:
         for record in (task.sample, task.shots, task.generative):
             yield from templates(record)
         maybe = [task.system, task.intro, task.answer_prefix, task.target_language, task.dataset.name,
-                 task.dataset.data_files, *task.where.values()]  # fmt: skip
+                 task.dataset.data_files, task.dataset.beside.name if task.dataset.beside else None,
+                 *task.stop, *task.where.values()]  # fmt: skip
         yield from (template for template in maybe if template is not None)

@@ -47,8 +47,10 @@ from evalharness.stages.programs import execute
 from evalharness.stages.rescore import rescored, targets
 from evalharness.stages.results import metric_tables
 from evalharness.stages.review import review
-from evalharness.stages.scores import Reviewed, review_documents, reviewed, score_rows, score_tables, scored
+from evalharness.stages.scores import Reviewed, review_documents, reviewed, score_tables, scored
+from evalharness.stages.scores import scores as rubric_scores
 from evalharness.stages.stream import Stop
+from evalharness.stages.suites import suite_tables
 from evalharness.store import Journal, Runs, held
 from evalharness.types import Event, Listener
 
@@ -109,10 +111,13 @@ def _go(
 ) -> Outcome:
     """Do ``plan``; ``before`` is the hash of the smaller plan that it extends, under the same name."""
     again = f"evalharness resume {plan.name} --results {root}"
+    if (money := _budget(plan, max_cost)) is not None:
+        plan = replace(plan, notes=(*plan.notes, *money.notes))
     try:
-        return _run(plan, root, until, listen, stop, _budget(plan, max_cost), before)
+        return _run(plan, root, until, listen, stop, money, before)
     except BudgetReached as error:
-        raise BudgetReached(error.limit, error.spent, f"{again} --max-cost {error.limit:g}") from None
+        known = "" if money is None else money.sources
+        raise BudgetReached(error.limit, error.spent, f"{again} --max-cost {error.limit:g}", known) from None
     except Interrupted:
         raise Interrupted(stop.signal, again) from None
 
@@ -262,6 +267,8 @@ def write(journal: Journal, root: Path, name: str, listen: Listener = quiet, not
     frame = battle_frame(run_, games)
     tables = {**summary(run_, games, frame), **score_tables(run_, reviews)}
     tables["results"] = [*metric_tables(run_, scores), *tables["results"]]
+    rows = [*scores, *(score for own in rubric_scores(run_, reviews).values() for score in own)]
+    tables["suites"] = suite_tables(run_.run.plan.get("suites", ()), tables, rows)
     if not scored(run_, reviews):
         tables["status"] = "partial"
     manifest = _manifest(run_, games, reviews, tables)
@@ -269,8 +276,7 @@ def write(journal: Journal, root: Path, name: str, listen: Listener = quiet, not
     listen(Event("report", name, 0, 1))
     battlefile.write(frame, folder / "battles.parquet")
     documents = partial(sample_documents, run_, games, review_documents(reviews), score_documents(scores))
-    rows = (*map(asdict, scores), *score_rows(run_, reviews))
-    page = report.write(folder, tables, manifest, documents, rows)
+    page = report.write(folder, tables, manifest, documents, map(asdict, rows))
     listen(Event("report", name, 1, 1))
     _check_coverage(tables, run_.run.plan["statistics"]["min_coverage"])
     verdicts = [game.verdict for game in games] + [found.verdict for found in reviews]
@@ -292,7 +298,7 @@ def _manifest(run_: Stored, games: list[Played], reviews: list[Reviewed], tables
     """Return what ``manifest.json`` holds: everything needed to say where the numbers come from."""
     row = run_.run
     judged = [game.row.identity for game in games] + [found.row.identity for found in reviews]
-    asked = [row.identity for row in run_.completions] + [identity for identity in judged if identity]
+    asked = [identity for identity in (*(row.identity for row in run_.completions), *judged) if identity]
     return {
         "schema": 1, "run": row.name, "status": tables["status"], "evalharness": version("evalharness"),
         "command": command(Ask.read(row.ask)), "plan": row.plan, "plan_hash": row.plan_hash,

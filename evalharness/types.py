@@ -112,8 +112,8 @@ class Request:
     messages and opens the assistant turn, or goes on with the last message where that is the assistant's; ``rendering`` is
     the engine's (see Engine). ``continuations`` are the strings whose log-probability is asked (likelihood kinds).
     ``batch`` numbers the group of requests an engine with fixed batches runs together; ``about`` is the (task, language,
-    prompt id) that a backend without an engine looks up, ``index`` the number of the answer among those to one prompt. None
-    of them is in the identity.
+    prompt id) that a backend without an engine looks up, ``index`` the number of the answer among those to one prompt,
+    ``turn`` that of the question in its conversation (from 0). None of them is in the identity.
     """
 
     id: str
@@ -126,6 +126,7 @@ class Request:
     about: tuple[str, str, str] | None = None
     rendering: tuple[tuple[str, Any], ...] = ()
     index: int = 0
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,11 @@ class Engine:
     def load(self) -> tuple[Any, ...]:
         """What is loaded: engines that are equal in it are one."""
         return (self.backend, self.weights, self.settings)
+
+    @property
+    def pace(self) -> tuple[Any, ...]:
+        """What is loaded, and the options it is loaded with: all that says how fast it answers, but the machine."""
+        return (*self.load, self.options)
 
 
 @runtime_checkable

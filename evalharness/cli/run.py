@@ -26,7 +26,7 @@ _OPTIONS = (
     ),
     click.option(
         "--task", "-t", metavar="T", shell_complete=complete.tasks,
-        help="Tasks: m-arenahard, 'm-arenahard[de,fr]', 'm-arenahard[*]'; several with commas. [required]",
+        help="Tasks: m-arenahard, 'm-arenahard[de,fr]', 'm-arenahard[*]', or suites; several with commas. [required]",
     ),
     click.option(
         "--languages", callback=options.names, metavar="de,fr", shell_complete=complete.languages,
@@ -114,7 +114,8 @@ def _play(words: dict[str, Any], statistics: Statistics, until: Until) -> int:
 
 
 def _foresee(ask: Ask, root: Path, until: Until, as_json: bool) -> int:
-    from evalharness.flows.dry_run import dry_run, lines
+    from evalharness.flows.dry_run import dry_run
+    from evalharness.flows.forecast import lines
 
     forecast = dry_run(ask, root, judged=until != "generate")
     for note in forecast.notes:
@@ -156,9 +157,11 @@ def run_command(**words: Any) -> int:
 @click.command("estimate", cls=Verb)
 @asking
 def estimate_command(**words: Any) -> int:
-    """Say what a run would come to: requests, games, loads, tokens and, by the entries' `price`, money. Asks nobody.
+    """Say what a run would come to: requests, games, loads, tokens, money, time of engines, bytes. Asks no model.
 
-    Tokens read are estimated from bytes (three a token, chat templates left out), tokens written are the limits; second
+    Tokens read are counted by the model's own tokenizer where that is on this machine (of many prompts, of a sample), else
+    by bytes, without what chat templates add; tokens written are the limits. Prices are the entries' or, with the extra
+    `prices`, of the library genai-prices; times are measured in earlier runs. What is unknown is said to be. Second
     attempts and what is asked again after a fault come on top.
 
     \b

@@ -1,4 +1,4 @@
-"""``evalharness show NAME``: a task, judge, model or run, as a person reads it or as JSON."""
+"""``evalharness show NAME``: a task, suite, judge, model or run, as a person reads it or as JSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Json = dict[str, Any]
 def show_command(
     name: str, language: str | None, item: str | None, specs: tuple[str, ...], results_folder: Path, as_json: bool
 ) -> int:
-    """Show the task, judge, model or run called NAME.
+    """Show the task, suite, judge, model or run called NAME.
 
     \b
     Examples:
@@ -81,6 +81,8 @@ def _brief(run: Json, root: Path) -> Json:
 def _found(name: str, catalog: Catalog, root: Path) -> Json:
     if name in catalog.task_files:
         return _task(catalog.task(name))
+    if name in catalog.suite_files:
+        return dict(plain(catalog.suite(name)))
     if name in catalog.judge_files:
         return dict(plain(catalog.judge(name)))
     if name in catalog.models:
@@ -95,8 +97,8 @@ def _found(name: str, catalog: Catalog, root: Path) -> Json:
                 return dict(plain(run))
     except UsageError:  # no journal here: then there is no run of that name either
         pass
-    known = [*catalog.task_names(), *catalog.judge_names(), *catalog.models, *runs]
-    raise NotInCatalog("task, judge, model or run", name, known)
+    known = [*catalog.task_names(), *catalog.suite_names(), *catalog.judge_names(), *catalog.models, *runs]
+    raise NotInCatalog("task, suite, judge, model or run", name, known)
 
 
 def _task(task: TaskSpec) -> Json:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from evalharness.backends import BACKENDS, opened
 from evalharness.backends.models import cache_folder
+from evalharness.backends.openai.listing import listed
+from evalharness.backends.prices import price
 from evalharness.catalog import Catalog
 from evalharness.data import local_rows
 from evalharness.data.configs import configurations
-from evalharness.errors import BackendError, DataError, EvalHarnessError, UsageError
+from evalharness.errors import BackendError, DataError, EvalHarnessError, UsageError, suggestion
+from evalharness.flows import room
 from evalharness.flows.machine import Check, machine
+from evalharness.plan import Ask
+from evalharness.specs.model import ModelSpec
 from evalharness.stages.load import source
 from evalharness.text import one_line
 from evalharness.types import Engine, Kind, Message, Request, Sampling
@@ -20,20 +25,27 @@ from evalharness.types import Engine, Kind, Message, Request, Sampling
 _WORDS = 300
 
 
-def doctor(
-    models: Sequence[str], tasks: Sequence[str], root: Path, specs: Sequence[str] = (), *, ask: bool = True
-) -> Iterator[Check]:
-    """Yield a check for everything a run of ``models`` on ``tasks`` into ``root`` rests on, as it is looked at.
+def doctor(wanted: Ask, root: Path, *, ask: bool = True) -> Iterator[Check]:
+    """Yield a check for everything that the run ``wanted``, into ``root``, rests on, as it is looked at; it may name nothing.
 
-    No weights are loaded; those that are not there are fetched, as a run would. With ``ask`` each endpoint is asked twice
-    for one token, which may cost a fraction of a cent.
+    No weights are loaded; those that are not there are fetched, as a run would, if they fit on the disk. With ``ask`` each
+    endpoint is asked twice for one token, which may cost a fraction of a cent.
     """
+    seen: list[Check] = []
+    for check in _all(wanted, root, ask):
+        seen.append(check)
+        yield check
+    if wanted.models and wanted.tasks and not any(check.state == "fail" for check in seen):
+        yield room.answers(wanted, root)
+
+
+def _all(wanted: Ask, root: Path, ask: bool) -> Iterator[Check]:
     yield from machine(root, cache_folder())
-    catalog = Catalog(specs, configurations)
-    for selector in tasks:
+    catalog = Catalog(wanted.specs, configurations)
+    for selector in wanted.tasks:
         yield from _data(catalog, selector)
-    for name in models:
-        yield from _model(catalog, name, ask)
+    for name in dict.fromkeys((*wanted.models, *([wanted.judge_model] if wanted.judge_model else ()))):
+        yield from _models(catalog, name, ask)
 
 
 def exit_code(checks: Iterable[Check]) -> int:
@@ -44,7 +56,7 @@ def exit_code(checks: Iterable[Check]) -> int:
 
 def _data(catalog: Catalog, selector: str) -> Iterator[Check]:
     try:
-        parts = catalog.select(selector)
+        parts = catalog.expand([selector]).tasks
     except UsageError as error:
         yield Check("data", selector, "fail", _said(error))
         return
@@ -63,11 +75,15 @@ def _data(catalog: Catalog, selector: str) -> Iterator[Check]:
         yield Check("data", selector, "warn", f"to be fetched from the hub: {', '.join(away)}", mend)
 
 
-def _model(catalog: Catalog, name: str, ask: bool) -> Iterator[Check]:
+def _models(catalog: Catalog, name: str, ask: bool) -> Iterator[Check]:
     try:
         specs = catalog.model(name)
     except UsageError as error:
         yield Check("model", name, "fail", _said(error))
+        return
+    fetched = list(room.weights(specs))
+    yield from fetched
+    if any(check.state == "fail" for check in fetched):
         return
     for spec in specs:
         try:
@@ -77,24 +93,50 @@ def _model(catalog: Catalog, name: str, ask: bool) -> Iterator[Check]:
             continue
         size = f", {spec.size_b or engine.size_b:g} billion parameters" if spec.size_b or engine.size_b else ""
         yield Check("model", spec.name, "ok", f"{engine.backend}: {engine.path}{size}")
-        if BACKENDS[engine.backend].paid and ask:
-            yield from _endpoint(spec.name, engine)
+        if BACKENDS[engine.backend].paid:
+            yield from _paid(spec, engine)
+            yield from _endpoint(spec.name, engine) if ask else ()
+
+
+def _paid(spec: ModelSpec, engine: Engine) -> Iterator[Check]:
+    """Say where the key comes from, never the key, and what the tokens cost."""
+    variable = dict(engine.options).get("key_env")
+    key = f"found in the environment variable {variable}" if variable else "none is sent"
+    yield Check("endpoint", f"{spec.name}, key", "ok", key)
+    if (said := price(spec, engine)) is None:
+        mend = "`price` in its entry says it; pip install 'evalharness[prices]' knows those of public services"
+        yield Check("endpoint", f"{spec.name}, price", "unknown", "--max-cost cannot be kept", mend)
+        return
+    rates = f"{said.input:g} dollars a million tokens read, {said.output:g} written (price: {said.source})"
+    yield Check("endpoint", f"{spec.name}, price", "ok", rates)
 
 
 def _endpoint(name: str, engine: Engine) -> Iterator[Check]:
-    """Ask for one token, then for the probability of one label."""
+    """Look whether the server lists the model, ask for one token, then for the probability of one label."""
     chat = engine.template_sha is not None
     said = _asked(engine, _probe("generate", chat))
     if said is not None:
         yield Check("endpoint", name, "fail", said)
         return
     yield Check("endpoint", name, "ok", "reached, the key is taken, the model answers")
+    yield _listed(name, engine)
     said = _asked(engine, _probe("label_logprobs", chat))
     if said is None:
         yield Check("endpoint", f"{name}, log-probabilities", "ok", "given")
         return
     mend = "judges that read probabilities cannot use it; judges that write a verdict can"
     yield Check("endpoint", f"{name}, log-probabilities", "warn", said, mend)
+
+
+def _listed(name: str, engine: Engine) -> Check:
+    names = listed(engine)
+    if not names:
+        return Check("endpoint", f"{name}, list of models", "unknown", "the server gives none")
+    if engine.path in names:
+        return Check("endpoint", f"{name}, list of models", "ok", f"{engine.path} is one of {len(names):,}")
+    found = f"the server answers for {engine.path}, and lists it not among its {len(names):,}"
+    mend = f"it may answer with another model; {suggestion(engine.path, names)}"
+    return Check("endpoint", f"{name}, list of models", "warn", found, mend)
 
 
 def _probe(kind: Kind, chat: bool) -> Request:

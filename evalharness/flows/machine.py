@@ -161,7 +161,7 @@ def _answer(command: list[str]) -> str | None:
 
 def _disk(root: Path, cache: Path) -> Iterator[Check]:
     for name, folder in (("results", root), ("cache of models", cache)):
-        place = _standing(folder)
+        place = standing(folder)
         if (why := _unwritable(place)) is not None:
             yield Check("disk", name, "fail", f"{place} cannot be written: {why}", "choose another folder")
             continue
@@ -171,7 +171,7 @@ def _disk(root: Path, cache: Path) -> Iterator[Check]:
         yield Check("disk", name, state, f"{free / 2**30:.1f} GiB free at {place}", mend)
 
 
-def _standing(folder: Path) -> Path:
+def standing(folder: Path) -> Path:
     """Return ``folder``, or the nearest one above it that exists."""
     whole = folder.expanduser().absolute()
     return next(place for place in (whole, *whole.parents) if place.is_dir())
@@ -187,7 +187,7 @@ def _unwritable(place: Path) -> str | None:
 
 
 def _locks(root: Path) -> Iterator[Check]:
-    place = _standing(root)
+    place = standing(root)
     if _unwritable(place) is not None:
         return
     with tempfile.TemporaryDirectory(dir=place, prefix=".evalharness-doctor-") as folder:

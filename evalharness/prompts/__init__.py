@@ -5,7 +5,18 @@ from __future__ import annotations
 from evalharness.prompts.judging import Duel, Single, check_judge, judge_shown, specimen
 from evalharness.prompts.rendering import MAX_RENDERED, NullPrintedError, check, evaluate, render, values_of
 from evalharness.prompts.samples import chosen, dataset_name, matching, samples
-from evalharness.prompts.showing import Form, Prompt, Scored, after, format_for, listed, question, scored, shown
+from evalharness.prompts.showing import (
+    Form,
+    Prompt,
+    Scored,
+    after,
+    format_for,
+    listed,
+    named_turns,
+    question,
+    scored,
+    shown,
+)
 
 __all__ = [
     "MAX_RENDERED",
@@ -25,6 +36,7 @@ __all__ = [
     "judge_shown",
     "listed",
     "matching",
+    "named_turns",
     "question",
     "render",
     "samples",

@@ -108,15 +108,15 @@ def texts(part: Sequence[Template] | Expr, values: Mapping[str, Any], subject: s
 ALPHABET = "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z"
 
 
-def values_of(language: LanguageSpec, row: Row | None = None) -> dict[str, Any]:
-    """Return what the templates of a task see: the row, the language and its wording.
+def values_of(language: LanguageSpec, row: Row | None = None, position: int = 0) -> dict[str, Any]:
+    """Return what the templates of a task see: the row, its ``position`` among the rows (from 0), the language, its wording.
 
     ``letters`` are those of the wording (``words.letters``, apart by spaces), by which choices are listed.
     """
     words = dict(language.words)
     letters = words.get("letters", ALPHABET).split()
     values = {"language": language.code, "words": words, "config": language.config, "letters": letters}
-    return values if row is None else {"row": row, **values}
+    return values if row is None else {"row": row, "position": position, **values}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from evalharness.errors import DataError, suggestion
-from evalharness.prompts.rendering import Filler, render, texts, values_of
+from evalharness.prompts.rendering import Filler, evaluate, render, texts, values_of
 from evalharness.prompts.shots import Examples
 from evalharness.prompts.targets import listed_prompt, target_of
-from evalharness.specs.fields import Template
+from evalharness.specs.fields import Expr, Template
 from evalharness.specs.task import LanguageSpec, TaskSpec
 from evalharness.text import clean_text, one_line, sha256
 from evalharness.types import Message, Row, Sample, Target
+
+ROLES = ("system", "user", "assistant")
 
 
 def matching(task: TaskSpec, language: LanguageSpec, rows: Sequence[Row]) -> Sequence[Row]:
@@ -63,7 +65,7 @@ def samples(
 
 
 def _sample(task: TaskSpec, language: LanguageSpec, row: Row, number: int) -> Sample:
-    values = values_of(language, row)
+    values = values_of(language, row, number - 1)
     prompt_id = render(task.sample.id, values, f"row {number} of {task.task}[{language.code}]")
     subject = f"row '{one_line(prompt_id, 60)}' (number {number}) of {task.task}[{language.code}]"
     fill = Filler(values, subject)
@@ -86,6 +88,8 @@ def _sample(task: TaskSpec, language: LanguageSpec, row: Row, number: int) -> Sa
 def _turns(task: TaskSpec, fill: Filler) -> tuple[tuple[Message, ...], tuple[str, ...]]:
     """Return the conversation up to the first answer, and the user's words after it."""
     spec = task.sample
+    if isinstance(spec.messages, Expr):
+        return _conversation(spec.messages, fill), ()
     if spec.messages is not None:
         return tuple(Message(turn.role, fill.text(turn.content) or "") for turn in spec.messages), ()
     if spec.turns is not None:
@@ -94,6 +98,23 @@ def _turns(task: TaskSpec, fill: Filler) -> tuple[tuple[Message, ...], tuple[str
     if spec.contexts is not None:
         return (), ()
     return (Message("user", fill.text(spec.prompt) or ""),), ()
+
+
+def _conversation(messages: Expr, fill: Filler) -> tuple[Message, ...]:
+    """Return the messages that an expression gives, which may have other keys besides role and content."""
+    found = evaluate(messages, fill.values, fill.subject)
+    listed = found if isinstance(found, list) else []
+    turns = [
+        Message(item["role"], clean_text(item["content"]))
+        for item in listed
+        if isinstance(item, dict) and item.get("role") in ROLES and isinstance(item.get("content"), str)
+    ]
+    if not turns or len(turns) < len(listed) or turns[-1].role != "user":
+        raise fill.error(
+            messages,
+            "must give a list of {role, content} with the roles system, user and assistant that ends with the user",
+        )
+    return tuple(turns)
 
 
 def _with_continuations(task: TaskSpec, fill: Filler, sample: Sample, target: Target) -> Sample:

@@ -22,7 +22,7 @@ class Examples:
         assert task.shots is not None
         self._task, self._language, self._spec = task, language, task.shots
         self._rows = rows
-        self._ids = [render(task.sample.id, values_of(language, row)) for row in rows]
+        self._ids = [render(task.sample.id, values_of(language, row, at)) for at, row in enumerate(rows)]
         self._same_rows = task.shots.data_files is None and task.shots.split in (None, task.dataset.split)
         self._example = lru_cache(maxsize=4096)(self._made)
         self._named = self._chosen_by_id() if task.shots.ids is not None else None
@@ -63,7 +63,7 @@ class Examples:
     def _made(self, at: int) -> Shot:
         spec, task = self._spec, self._task
         fill = Filler(
-            values_of(self._language, self._rows[at]), f"shot '{one_line(self._ids[at], 60)}' of {self._subject}"
+            values_of(self._language, self._rows[at], at), f"shot '{one_line(self._ids[at], 60)}' of {self._subject}"
         )
         target = target_of(task, fill) if spec.answer is None or task.generative is not None else None
         if task.sample.contexts is not None and target is not None:

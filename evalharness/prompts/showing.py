@@ -120,7 +120,14 @@ def after(sample: Sample, answers: Sequence[str]) -> Sample:
 
 def question(sample: Sample) -> str:
     """Return the prompt as people and judges read it: the user's words; turns of a conversation are named."""
-    turns = [m for m in sample.messages if m.role != "system"] + [Message("user", words) for words in sample.turns]
+    turns = [m for m in sample.messages if m.role != "system"]
+    if sample.turns:
+        return named_turns([turns[-1].content, *sample.turns])
     if len(turns) == 1:
         return turns[0].content
     return "\n\n".join(f"[{m.role}]\n{m.content}" for m in turns)
+
+
+def named_turns(texts: Sequence[str]) -> str:
+    """Return the turns of one side of a conversation as one text."""
+    return "\n\n".join(f"[turn {number}]\n{text}" for number, text in enumerate(texts, 1))

@@ -42,9 +42,8 @@ def notices(summary: Json, manifest: Json) -> list[str]:
     said += [_about_failures(entry, summary) for entry in summary.get("completions", ()) if _failed_overall(entry)]
     errors = sum(entry["errors"] for entry in summary.get("completions", ()) if entry["language"] == "all")
     if errors:
-        said.append(
-            f"Answers that could not be had: {count(errors)}. What a judge would say of them counts as missing."
-        )
+        fate = "What a judge would say of them counts" if summary.get("judges") else "Their scores count"
+        said.append(f"Answers that could not be had: {count(errors)}. {fate} as missing.")
     return list(dict.fromkeys(said))
 
 
@@ -54,9 +53,12 @@ def _failed_overall(entry: Json) -> bool:
 
 def _about_failures(entry: Json, summary: Json) -> str:
     kinds = ", ".join(f"{words.failure(kind)}: {count(n)}" for kind, n in entry["failures"].items())
-    fate = "left out" if failure_rule(summary) == "drop" else "lost without asking the judge"
     total = sum(entry["failures"].values())
-    return f"{entry['model']} failed to answer {count(total)} of {count(entry['n'])} prompts ({kinds}); those games are {fate}."
+    said = f"{entry['model']} failed to answer {count(total)} of {count(entry['n'])} prompts ({kinds})"
+    if not summary.get("judges"):
+        return f"{said}; those answers have the lowest score."
+    fate = "left out" if failure_rule(summary) == "drop" else "lost without asking the judge"
+    return f"{said}; those games are {fate}."
 
 
 def _about_task(task: Json) -> list[str]:
@@ -67,6 +69,11 @@ def _about_task(task: Json) -> list[str]:
         said.append(
             f"The prompts of {task['task']} are machine-translated{source}{method}; "
             "a rate in a language also measures how well its translation turned out."
+        )
+    if task.get("verified") is False:
+        said.append(
+            f"What the file of {task['task']} says of its data set was not checked against the hub; `evalharness validate "
+            "--online` does."
         )
     if task.get("pinned") is False:
         said.append(
@@ -85,6 +92,31 @@ def sources(summary: Json) -> dict[str, Source]:
         name: Source(_short_source(summary, name), " · ".join(_source(summary, name, about.get(name, {}))))
         for name in named
     }
+
+
+def task_sources(summary: Json) -> dict[str, Source]:
+    """Return the lines under the tables of each task that metrics score: all that a number of them rests on."""
+    return {task["task"]: _metric_source(summary, task) for task in summary.get("tasks", ()) if task.get("metrics")}
+
+
+def _metric_source(summary: Json, task: Json) -> Source:
+    statistics = summary.get("statistics") or {}
+    level = statistics.get("level")
+    changed = [model["name"] for model in summary.get("models", ()) if model.get("deviations")]
+    said = [
+        _task_source(task),
+        f"{task['shots']} worked examples" if task.get("shots") else "no worked examples",
+        f"{task['n']} answers a prompt" if task.get("n", 1) > 1 else "",
+        "programs run in a sandbox, {seconds:g} s and {memory_mb} MiB each".format(**task["program"])
+        if task.get("program")
+        else "",
+        statistics_line({**statistics, "method": None}),
+        "deviations from the task: " + ", ".join(changed) if changed else "",
+    ]
+    short = f"{task['task']} {task.get('version') or '(no version)'}"
+    return Source(
+        " · ".join([short, *([f"{percent(level, 0)} intervals"] if level else [])]), " · ".join(filter(None, said))
+    )
 
 
 def _short_source(summary: Json, name: str) -> str:

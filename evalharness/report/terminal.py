@@ -10,12 +10,12 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from evalharness.report import leaderboard, scores, scoretables, words
+from evalharness.report import leaderboard, results, resulttables, scores, scoretables, words
 from evalharness.report.gaps import Gap, gaps, neighbours_only, p_value, points, shown, span
 from evalharness.report.grid import NAME, grid, named
 from evalharness.report.leaderboard import Group, Judge, Model, Row
 from evalharness.report.marking import DASH, bounds, count, percent, share, signed, spread
-from evalharness.report.provenance import notices, sources, statistics_line
+from evalharness.report.provenance import notices, sources, statistics_line, task_sources
 from evalharness.text import one_line
 from evalharness.types import Rating
 
@@ -79,6 +79,18 @@ def _run_parts(summary: Json, width: int) -> Iterator[RenderableType]:
         yield Text("")
         yield health_line(judge)
         yield Text(one_line(source[judge.name].full, _NOTE), style="dim")
+    for suite in results.suite_boards(summary, models):
+        yield Text("")
+        yield Text(f"suite {one_line(suite.suite, NAME)}", style="bold")
+        yield resulttables.suite_table(suite)
+    task_source = task_sources(summary)
+    for task in results.task_boards(summary, models):
+        yield Text("")
+        yield Text(one_line(task.task, NAME), style="bold")
+        for table in resulttables.task_tables(task, width):
+            yield Text("")
+            yield table
+        yield Text(one_line(task_source[task.task].full, _NOTE), style="dim")
     for board in scores.boards(summary, models):
         yield Text("")
         yield Text(f"{one_line(board.task, NAME)} scored by {one_line(board.judge, 2 * NAME)}", style="bold")

@@ -41,6 +41,15 @@ STATUSES = {
     "candidate_failure": "decided without the judge",
 }
 
+SCORE_STATUSES = {
+    "no_match": "nothing to read in the answer",
+    "candidate_failure": "the answer failed",
+    "missing": "the answer is missing",
+    "no_reference": "no right answer is known",
+    "zero_probability": "no choice has any probability",
+    "too_few_samples": "too few answers",
+}
+
 FAILURES = {
     "empty": "empty answer",
     "truncated": "its thought reached the token limit before an answer",
@@ -114,6 +123,13 @@ COLUMNS = {
         "Failed answers",
         "Answers that are empty, cut off or refused: they get the lowest score without the judge being asked.",
     ),
+    "result": ("Metric", "The value over all prompts, each language alike; the task's own first metric is drawn."),
+    "result_interval": ("Interval", "Where the value would lie had other prompts of the kind been asked."),
+    "result_missing": ("Missing", "The share of answers without a score by a fault of ours; they count neither way."),
+    "result_failed": (
+        "Failed answers",
+        "Answers that are empty, refused, or longer than the context: they get the lowest score.",
+    ),
     "scored": ("With score", "The share of answers that have a score."),
     "score_statuses": (
         "Without score",
@@ -151,6 +167,11 @@ def interval(code: str | None) -> str | None:
 def status(code: str | None) -> str | None:
     """Return what became of a game, in words."""
     return _spoken(STATUSES, code)
+
+
+def score_status(code: str | None) -> str | None:
+    """Return why an answer scores lowest, or not at all, in words."""
+    return _spoken(SCORE_STATUSES, code)
 
 
 def failure(code: str | None) -> str | None:

@@ -138,6 +138,12 @@ def _alternative(hint: Any, value: Any) -> Any:
     options = [option for option in get_args(hint) if option is not type(None)]
     if value is None and len(options) < len(get_args(hint)):
         return None
+    if (
+        isinstance(value, dict)
+        and "by" in value
+        and (tables := [o for o in options if get_origin(o) in (dict, Mapping)])
+    ):
+        return tables[0]  # one record for each value of what ``by`` names, rather than one record
     words = [option for option in options if get_origin(option) is Literal]
     if words and len(options) > 1:  # a word beside other forms
         if isinstance(value, str) and (word := next((o for o in words if value in get_args(o)), None)) is not None:

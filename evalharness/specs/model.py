@@ -75,7 +75,8 @@ class ModelSpec:
 
     ``step`` is the training step of a checkpoint. ``adapter`` is a LoRA adapter on top of the weights at ``path``;
     ``chat_template`` is a template or the path of one. ``base_url``, ``api_key_env`` (the name of an environment variable,
-    never the key) and ``price`` are for API backends. ``engine`` holds settings of the backend (``dtype``, …).
+    never the key) and ``price`` are for API backends. ``tokens_per_second`` is how many tokens the whole engine, with all its
+    replicas, writes a second: for forecasts alone. ``engine`` holds settings of the backend (``dtype``, …).
     """
 
     name: str
@@ -92,6 +93,7 @@ class ModelSpec:
     base_url: str | None = None
     api_key_env: str | None = None
     price: PriceSpec | None = None
+    tokens_per_second: float | None = None
     system: str | None = None
     add_bos: bool | None = None
     adapter: str | None = None
@@ -125,6 +127,8 @@ def check_model(model: ModelSpec, document: Document, path: Path_) -> None:
     for key in ("input", "output") if model.price is not None else ():
         if not 0 <= getattr(model.price, key) < float("inf"):
             raise document.error((*path, "price", key), "must be 0 or above: US dollars a million tokens")
+    if model.tokens_per_second is not None and not 0 < model.tokens_per_second < float("inf"):
+        raise document.error((*path, "tokens_per_second"), "must be above 0: tokens that the engine writes a second")
     if model.api_key_env is not None and not _VARIABLE.match(model.api_key_env):
         raise document.error(
             (*path, "api_key_env"),

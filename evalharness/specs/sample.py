@@ -38,17 +38,19 @@ class Turn:
 class SampleSpec:
     """Templates that turn a row into a sample.
 
-    ``prompt`` is what is asked; ``messages`` are a conversation to answer, ``turns`` the user's words of one that the model
-    answers turn by turn (one of the three). ``choices`` complete the prompt; with ``contexts`` (one a choice) it is the
-    other way round: each context is completed by the same ``continuation``. ``target`` says what is right: of ``choices``
-    one's text or index (or, as an expression, a list of indices), of an answer in text the text or texts that are accepted.
+    ``id`` tells prompts apart; where no column does, ``{{ position }}`` is the row's place among the rows, from 0.
+    ``prompt`` is what is asked; ``messages`` are a conversation to answer (or an expression that gives a list of ``role`` and
+    ``content``), ``turns`` the user's words of one that the model answers turn by turn (one of the three). ``choices``
+    complete the prompt; with ``contexts`` (one a choice) it is the other way round: each context is completed by the same
+    ``continuation``. ``target`` says what is right: of ``choices`` one's text or index (or, as an expression, a list of
+    indices), of an answer in text the text or texts that are accepted.
     ``unconditional`` is the prompt without a question that ``acc_pmi`` compares with, ``text`` what a language model is
     scored on, ``program`` what is run, around ``completion``.
     """
 
     id: Template
     prompt: Template | None = None
-    messages: tuple[Turn, ...] | None = None
+    messages: tuple[Turn, ...] | Expr | None = None
     turns: tuple[Template, ...] | Expr | None = None
     raw_prompt: Template | None = None
     category: Template | None = None

@@ -29,7 +29,8 @@ _DEEP = frozenset({"sample", "generate", "words"})
 MAX_SAMPLES = 1000
 _RIGHT = frozenset({"target", "program"})  # keys of ``sample`` that change no prompt
 _ONLY = {  # keys that mean something for some outputs alone
-    "n": ("text", "code"), "filters": ("text", "choice", "code"), "judge": ("text",), "baseline": ("text",),
+    "n": ("text", "code"), "stop": ("text", "code"), "filters": ("text", "choice", "code"), "judge": ("text",),
+    "baseline": ("text",),
     "generative": ("choice",), "program": ("code",), "answer_prefix": ("text", "choice", "code"),
 }  # fmt: skip
 
@@ -48,14 +49,28 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class BesideSpec:
+    """Another configuration of the data set: ``name`` is a template of it; its row with the same value in the column ``on`` is
+    ``row.beside``."""
+
+    name: Template
+    on: str
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetSpec:
-    """Where the rows come from: a hub id, or ``json``, ``csv``, ``parquet`` with ``data_files`` beside the YAML."""
+    """Where the rows come from: a hub id, or ``json``, ``csv``, ``parquet`` with ``data_files`` beside the YAML.
+
+    With a hub id ``data_files`` is one file of that data set, which is read by itself; ``beside`` is another configuration
+    whose rows go with those of ``name``.
+    """
 
     path: str
     name: Template | None = None
     split: str = "test"
     revision: str | None = None
     data_files: Template | None = None
+    beside: BesideSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +87,8 @@ class TaskSpec:
     """A benchmark in all its languages. ``folder`` is where its data files are; ``file`` where it was read from.
 
     ``where`` keeps only the rows whose columns have these values. ``languages`` is empty where the task's languages are
-    the configurations of its data set (``languages_from``), which are looked up when they are needed.
+    the configurations of its data set (``languages_from``), which are looked up when they are needed. ``generate_by`` is
+    what the samples of a category have instead of ``generate``; ``stop`` are templates of more texts that end an answer.
     """
 
     task: str
@@ -95,6 +111,8 @@ class TaskSpec:
     answer_prefix: Template | None = None
     generative: GenerativeSpec | None = None
     generate: Sampling = Sampling()
+    generate_by: Mapping[str, Sampling] = field(default_factory=dict)
+    stop: tuple[Template, ...] = ()
     n: int = 1
     filters: tuple[FilterSpec, ...] = ()
     metrics: tuple[MetricSpec, ...] = ()
@@ -128,14 +146,14 @@ class TaskSpec:
         """SHA-256 over everything that shapes the prompts; the languages chosen are not part of it."""
         sample = {key: value for key, value in _said(self.sample).items() if key not in _RIGHT}
         parts = {
-            "task": self.task, "version": self.version, "dataset": plain(self.dataset), "sample": sample,
+            "task": self.task, "version": self.version, "dataset": _dataset(self.dataset), "sample": sample,
             "system": self.system and self.system.text, "format": self.format,
             "answer_prefix": self.answer_prefix and self.answer_prefix.text, "where": plain(self.where),
         }  # fmt: skip
         more = {
             "output": None if self.output == "text" else self.output, "intro": self.intro and self.intro.text,
             "shots": self.shots and _said(self.shots), "delimiter": None if self.delimiter == " " else self.delimiter,
-            "generative": self.generative and _said(self.generative),
+            "generative": self.generative and _said(self.generative), "stop": plain(self.stop) or None,
         }  # fmt: skip
         return fingerprint(parts | {key: value for key, value in more.items() if value is not None})
 
@@ -171,7 +189,8 @@ class _TaskYaml:
     delimiter: str = " "
     answer_prefix: Template | None = None
     generative: GenerativeSpec | None = None
-    generate: Sampling = Sampling()
+    generate: Sampling | Mapping[str, Sampling | Literal["category"]] = Sampling()
+    stop: tuple[Template, ...] = ()
     n: int = 1
     filters: tuple[FilterSpec, ...] = ()
     metrics: tuple[str | MetricSpec, ...] = ()
@@ -180,6 +199,12 @@ class _TaskYaml:
     format: Format = "auto"
     judge: str | None = None
     baseline: str | None = None
+
+
+def _dataset(spec: DatasetSpec) -> dict[str, Any]:
+    """Return the data set as it is hashed: a key that came later changes no hash where it is not said."""
+    plain_: dict[str, Any] = plain(spec)
+    return {key: value for key, value in plain_.items() if key != "beside" or value is not None}
 
 
 def _said(record: Any) -> dict[str, Any]:
@@ -229,16 +254,20 @@ def from_document(document: Document, path: Path) -> TaskSpec:
         raise document.error(("task",), f"'{written.task}' is not the file's name; call it '{name}' or rename the file")
     if language is not None and written.language != language:
         raise document.error(("language",), f"must be '{language}', as in the file's name")
-    check_sampling(written.generate, document, ("generate",))
+    generate, generate_by = _samplings(written, document)
     _check_output(written, document)
     folder = Path(document.where(("dataset",)).file).resolve().parent
     common = {
-        f: getattr(written, f) for f in _TaskYaml.__dataclass_fields__ if f not in ("languages", "language", "words")
-    }  # fmt: skip
+        f: getattr(written, f)
+        for f in _TaskYaml.__dataclass_fields__
+        if f not in ("languages", "language", "words", "generate")
+    }
     common["metrics"] = metric_specs(written.metrics)
     from_configs: Literal["configs"] | None = "configs" if written.languages == "configs" else None
     return TaskSpec(
         **common,
+        generate=generate,
+        generate_by=generate_by,
         languages=_languages(written, document),
         languages_from=from_configs,
         folder=folder,
@@ -246,9 +275,33 @@ def from_document(document: Document, path: Path) -> TaskSpec:
     )
 
 
+def _samplings(written: _TaskYaml, document: Document) -> tuple[Sampling, dict[str, Sampling]]:
+    """Return how samples are answered, and how those of each category are that ``generate`` names with ``by: category``."""
+    said = written.generate
+    if isinstance(said, Sampling):
+        check_sampling(said, document, ("generate",))
+        return said, {}
+    if said.get("by") != "category":
+        raise document.error(("generate", "by"), "must be category")
+    if written.sample.category is None:
+        raise document.error(("generate", "by"), "category is what sample.category says; add it")
+    found: dict[str, Sampling] = {}
+    for value, sampling in said.items():
+        if value == "by":
+            continue
+        if not isinstance(sampling, Sampling):
+            raise document.error(("generate", value), "must hold keys and values, as {temperature: 0.7}")
+        check_sampling(sampling, document, ("generate", value))
+        found[value] = sampling
+    default = found.pop("default", Sampling())
+    return default, {value: sampling.over(default) for value, sampling in found.items()}
+
+
 def _check_output(written: _TaskYaml, document: Document) -> None:
     """Raise a SpecError where the keys of an output are missing, or mean nothing with it."""
     check_sample(written.sample, written.output, document)
+    if written.sample.turns is not None and written.answer_prefix is not None:
+        raise document.error(("answer_prefix",), "means nothing beside sample.turns; leave it out")
     if written.shots is not None:
         check_shots(written.shots, document)
     if not 1 <= written.n <= MAX_SAMPLES:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 
+from evalharness.prompts import named_turns
 from evalharness.specs.model import ThinkingSpec, Thought
 from evalharness.store import CompletionRow, Journal, SampleRow
-from evalharness.types import Completion, Result
+from evalharness.types import Completion, Result, Sample
 
 STRETCH = 256
 NOT_ANSWERED = "not answered yet"
@@ -63,15 +64,29 @@ class Answers:
 
 
 def _together(parts: Sequence[Completion]) -> Completion:
-    """Return the parts of one answer as one: the log-probabilities in their order; what is wrong with one is wrong with it."""
+    """Return the parts of one answer as one: the log-probabilities in their order, or the turns of a conversation; what is wrong
+    with one is wrong with it."""
     first = next((part for part in parts if part.error or part.failure), parts[0])
     if len(parts) == 1 or first.error or first.failure:
         return first
+    if first.logprobs is None:
+        return _conversation(parts)
     return replace(first, logprobs=tuple(value for part in parts for value in part.logprobs or ()))
 
 
+def _conversation(parts: Sequence[Completion]) -> Completion:
+    """Return the answers to the turns of a conversation as one text, as ``prompts.question`` shows its turns."""
+    tokens = [part.tokens for part in parts if part.tokens is not None]
+    thoughts = [part.thinking for part in parts if part.thinking]
+    return replace(
+        parts[-1], text=named_turns([part.text for part in parts]), tokens=sum(tokens) if len(tokens) == len(parts) else None,
+        finish=next((part.finish for part in parts if part.finish == "length"), parts[-1].finish),
+        thinking=named_turns(thoughts) if len(thoughts) == len(parts) else "\n\n".join(thoughts) or None,
+    )  # fmt: skip
+
+
 def completion(
-    sample: SampleRow, row: CompletionRow, result: Result | None, thinking: ThinkingSpec | None = None
+    sample: Sample | SampleRow, row: CompletionRow, result: Result | None, thinking: ThinkingSpec | None = None
 ) -> Completion:
     """Return the answer to ``sample`` that ``result`` holds. A fault of ours is its ``error``, the model's its ``failure``."""
     if result is None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from evalharness.errors import BudgetReached, Interrupted
 from evalharness.stages.budget import Budget
 from evalharness.stages.engines import Engines
+from evalharness.stages.pace import Watch
 from evalharness.stages.schedule import Need, schedule
 from evalharness.stages.stream import Stop, drain
 from evalharness.store import Journal
@@ -64,16 +65,20 @@ def ask(
     desk.check(total - done)
     backend = desk.engines.get(engine)
     turns = schedule(needs, answered, dict(engine.options).get("batch_size"))
+    watch = Watch(engine, backend)
 
     def requests() -> Iterator[Request]:
         for turn in turns:
-            yield replace(request(turn.position), batch=turn.batch, rendering=engine.rendering)
+            asked = replace(request(turn.position), batch=turn.batch, rendering=engine.rendering)
+            watch.kind = asked.kind
+            yield asked
 
     reused, tokens, errors, told = done, 0, 0, 0.0
 
     def tick() -> None:
         nonlocal told
         desk.journal.tick()
+        watch.look()
         if (now := time.monotonic()) - told < LOADING_SECONDS:
             return
         told = now
@@ -81,6 +86,7 @@ def ask(
             desk.listen(Event(stage, subject, done, total, reused, note=f"loading: {doing}"))
 
     for result in drain(backend, requests(), desk.stop, tick):
+        watch.take(result)
         if result.id in answered:  # its batch was run whole again; the stored answer stays
             continue
         desk.journal.put(result)
@@ -90,6 +96,7 @@ def ask(
         errors += result.error is not None
         desk.listen(Event(stage, subject, done, total, reused, tokens, errors))
     desk.journal.flush()
+    watch.note(desk.journal)
     if deaths := getattr(backend, "deaths", ()):  # of replicas, whose requests the others took over
         first = deaths[0].splitlines()[0]
         desk.listen(

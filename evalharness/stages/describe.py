@@ -13,6 +13,7 @@ from evalharness.specs.fields import plain
 from evalharness.specs.judge import LabelSpec, VerdictSpec
 from evalharness.specs.model import ThinkingSpec
 from evalharness.specs.scoring import FilterSpec
+from evalharness.specs.suite import SuiteSpec
 from evalharness.specs.task import TaskSpec
 from evalharness.text import fingerprint
 from evalharness.types import Sampling
@@ -23,6 +24,7 @@ def describe(plan: Plan, uses: Sequence[Use], shots: Sequence[Use] = ()) -> dict
     worked examples."""
     return {
         "tasks": _tasks(plan, uses),
+        "suites": [_suite(suite) for suite in plan.suites],
         "models": [_model(plan, player) for player in plan.players],
         "judges": [_judge(bench) for bench in plan.benches],
         "baseline": plan.baseline,
@@ -49,9 +51,27 @@ def _tasks(plan: Plan, uses: Sequence[Use]) -> list[dict[str, Any]]:
             "origin": first.prompts.origin, "method": first.prompts.method,
             "source_language": first.prompts.source_language, "parallel": first.prompts.parallel,
             "license": first.license, "pinned": all(used[name, code].pinned for code in codes),
-            "generate": _sampling(first.generate), "added_languages": _added(parts), **scoring(parts),
+            "generate": _sampling(first.generate),
+            "stop": {
+                language.code: [render(template, values_of(language)) for template in part.stop]
+                for part in parts if part.stop for language in part.languages
+            },
+            "generate_by": {category: _sampling(own) for category, own in first.generate_by.items()},
+            "added_languages": _added(parts), **scoring(parts),
         })  # fmt: skip
     return out
+
+
+def _suite(suite: SuiteSpec) -> dict[str, Any]:
+    """Return a suite with the names of its tasks and the weight of each."""
+    categories = {
+        name: {
+            "label": category.label or name, "kind": category.kind, "metric": category.metric, "tasks": list(category.names),
+            "weights": {task: category.weight(task) for task in category.names},
+        }
+        for name, category in suite.categories.items()
+    }  # fmt: skip
+    return {"suite": suite.suite, "version": suite.version, "description": suite.description, "categories": categories}
 
 
 def prompt_hash(parts: Sequence[TaskSpec]) -> str:

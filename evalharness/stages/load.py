@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from evalharness import prompts
-from evalharness.data import Source, Use, load
+from evalharness.data import Beside, Source, Use, load
 from evalharness.errors import DataError, UsageError
 from evalharness.plan import Plan
 from evalharness.specs.task import LanguageSpec, TaskSpec
@@ -70,9 +70,13 @@ def load_tasks(tasks: Sequence[TaskSpec], limit: int | None, root: Path, *, exte
 def source(task: TaskSpec, language: LanguageSpec) -> Source:
     """Return where the rows of ``task`` in ``language`` are."""
     spec = task.dataset
+    beside = None
+    if spec.beside is not None:
+        beside = Beside(prompts.dataset_name(language, spec.beside.name) or "", spec.beside.on)
     return Source(
         path=spec.path, name=prompts.dataset_name(language, spec.name), split=spec.split, revision=spec.revision,
         data_files=prompts.dataset_name(language, spec.data_files), folder=task.folder,
+        beside=beside,
     )  # fmt: skip
 
 

@@ -152,9 +152,3 @@ def review_documents(reviews: Sequence[Reviewed]) -> dict[int, list[dict[str, An
             "judge_text": found.reply.text if found.reply else None, "error": found.reply.error if found.reply else None,
         })  # fmt: skip
     return out
-
-
-def score_rows(run: Stored, reviews: Sequence[Reviewed]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of ``scores.parquet``, judge by judge."""
-    for own in scores(run, reviews).values():
-        yield from (asdict(score) for score in own)

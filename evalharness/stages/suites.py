@@ -60,4 +60,5 @@ def suite_tables(
                 )
             if kind in (WIN_RATE, None):
                 rows += win_rate_rows(suite["suite"], name, category, ratings, judged, models)
-    return [plain_row(row) for row in rows]
+    versions = {suite["suite"]: suite.get("version") for suite in suites}
+    return [{**plain_row(row), "version": versions[row.suite]} for row in rows]

@@ -43,7 +43,8 @@ class SampleRow:
 class CompletionRow:
     """Which request answers sample number ``sample`` for ``model``.
 
-    ``part`` numbers the requests of one answer: the contexts of a choice, the turns of a conversation.
+    ``part`` numbers the requests of one answer: the contexts of a choice, the turns of a conversation. The identity of a turn
+    is empty as long as the answers before it are not there.
     """
 
     sample: int

@@ -19,8 +19,16 @@ BATCH_SIZE = 32
 
 def _dtype(folder: Path, options: Mapping[str, Any]) -> str:
     """Return float32 for a CPU: many have no unit for bfloat16 and are six times slower with it, and texts stay the same."""
-    device = options.get("device") or ("cuda" if _has_cuda() else "cpu")
-    return weights.dtype(folder) if device.startswith("cuda") else "float32"
+    return weights.dtype(folder) if _on_card(options) else "float32"
+
+
+def _on_card(options: Mapping[str, Any]) -> bool:
+    return str(options.get("device") or ("cuda" if _has_cuda() else "cpu")).startswith("cuda")
+
+
+def _cards(engine: Engine) -> int:
+    options = dict(engine.options)
+    return replicas.count(options.get("replicas", 1)) if _on_card(options) else 0
 
 
 def _has_cuda() -> bool:
@@ -51,4 +59,4 @@ def _open(engine: Engine, logs: Path) -> Backend:
     return replicas.opened(dict(engine.options), 1, logs / f"hf-{engine.weights[:12]}.log", one)
 
 
-BACKEND = BackendKind(resolve=_resolve, open=_open)
+BACKEND = BackendKind(resolve=_resolve, open=_open, cards=_cards)

