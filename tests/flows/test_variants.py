@@ -324,6 +324,15 @@ metrics: [{name: number, chance: 0.0}]
 """
 
 
+SUITE = """
+suite: mine
+version: "1"
+description: sums
+categories:
+  maths: {label: Maths, tasks: [sums]}
+"""
+
+
 def test_the_variants_of_a_run_from_its_words_to_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("tasks").mkdir()
@@ -344,3 +353,12 @@ def test_the_variants_of_a_run_from_its_words_to_the_table(tmp_path: Path, monke
     found = rows_of(Path("results"), outcome.name)
     assert found[0.5, "code", "sums"].relative == pytest.approx(0.5)
     assert found[0.5, "code", "sums"].value == 0.75
+    assert outcome.summary is not None and outcome.summary["suites"] == []
+    Path("tasks/suites").mkdir()
+    Path("tasks/suites/mine.yaml").write_text(SUITE, encoding="utf-8")
+    asked = run(Ask(("a", "b"), ("mine",)), Path("results"))
+    assert asked.summary is not None
+    assert [(r["category"], r["label"], r["model"], r["value"], r["chance"]) for r in asked.summary["suites"]] == [
+        ("maths", "Maths", "a", 0.5, 0.0), ("maths", "Maths", "b", 0.75, 0.0),
+    ]  # fmt: skip
+    assert rows_of(Path("results"), asked.name)[0.5, "code", "Maths"].relative == pytest.approx(0.5)
