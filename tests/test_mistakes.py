@@ -239,6 +239,10 @@ MISTAKES: dict[str, Mistake] = {
     "replay field": Mistake(GENERATE, ("answers.jsonl:5:", "language"), {"answers.jsonl": ANSWERS + '{"prompt_id": "3", "model": "hare", "text": "x"}\n'}),
     # battles
     "battle file": Mistake(RANK, ("battles.jsonl",), {"battles.jsonl": None}),
+    "base of a battle file": Mistake(("compare", "battles.jsonl", "--base", "text"), ("battles.jsonl", "--base needs runs", "battle file")),
+    "base of no run": Mistake(("compare", "nothing", "--base", "text"), ("no run named 'nothing'",)),
+    "steps without a base": Mistake(("compare", "battles.jsonl", "--x", "step"), ("--x step", "only with --base")),
+    "form without a base": Mistake(("compare", "battles.jsonl", "--format", "latex"), ("--format latex", "only with --base")),
     "battle folder": Mistake(("rank", "tasks"), ("tasks",)),
     "battle column": Mistake(RANK, ("battles.jsonl", "model_b"), {"battles.jsonl": BATTLE.replace("model_b", "modelb")}),
     "battle score": Mistake(RANK, ("battles.jsonl", "score", "0..1"), {"battles.jsonl": BATTLE.replace('"score": 1', '"score": 2')}),
