@@ -109,6 +109,13 @@ def task_sources(summary: Json) -> dict[str, Source]:
     return {task["task"]: _metric_source(summary, task) for task in summary.get("tasks", ()) if task.get("metrics")}
 
 
+def suite_source(summary: Json) -> Source:
+    """Return the line under the table of a suite: its tasks, and how its intervals were made."""
+    tasks = ", ".join(f"{task['task']} {task.get('version') or '(no version)'}" for task in summary.get("tasks", ()))
+    statistics = {**(summary.get("statistics") or {}), "method": None}
+    return Source(tasks, f"{tasks} · {statistics_line(statistics)}")
+
+
 def _metric_source(summary: Json, task: Json) -> Source:
     statistics = summary.get("statistics") or {}
     level = statistics.get("level")

@@ -15,7 +15,7 @@ from evalharness.report.gaps import Gap, gaps, neighbours_only, p_value, points,
 from evalharness.report.grid import NAME, grid, named
 from evalharness.report.leaderboard import Group, Judge, Model, Row
 from evalharness.report.marking import DASH, bounds, count, percent, share, signed, spread
-from evalharness.report.provenance import notices, sources, statistics_line, task_sources
+from evalharness.report.provenance import notices, sources, statistics_line, suite_source, task_sources
 from evalharness.text import one_line
 from evalharness.types import Rating
 
@@ -73,6 +73,7 @@ def _run_parts(summary: Json, width: int) -> Iterator[RenderableType]:
         yield Text("")
         yield Text(f"suite {one_line(suite.suite, NAME)}", style="bold")
         yield resulttables.suite_table(suite)
+        yield Text(one_line(suite_source(summary).full, _NOTE), style="dim")
     for judge in leaderboard.judges(summary, models):
         yield Text("")
         yield Text("judged by " + one_line(judge.name, 2 * NAME), style="bold")
