@@ -83,6 +83,14 @@ def test_few_prompts_get_the_jackknife_interval_with_student_s_t() -> None:
     assert (row.ci_low, row.ci_high) == pytest.approx((whole / math.log(2) - half, whole / math.log(2) + half))
 
 
+def test_translations_of_a_prompt_are_one_cluster() -> None:
+    texts = [(3.0, 2.0), (8.0, 3.0), (2.0, 1.0), (9.0, 5.0), (5.0, 2.0)]
+    one = only(bits([text(p, *own) for p, own in enumerate(texts)]))
+    two = only(bits([text(p, *own, code) for p, own in enumerate(texts) for code in ("de", "ar")]))
+    assert (two.n_prompts, two.n_scores) == (5, 10)
+    assert (two.value, two.ci_low, two.ci_high) == pytest.approx((one.value, one.ci_low, one.ci_high))
+
+
 def test_many_prompts_get_percentiles_of_redrawn_prompts_all_languages_of_one_together() -> None:
     draw = random.Random(3)
     nats = {(p, code): draw.uniform(1, 9) for p in range(40) for code in ("de", "ar")}

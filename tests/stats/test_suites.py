@@ -66,7 +66,8 @@ def test_many_prompts_are_drawn_again_in_each_task_by_itself() -> None:
 
 def test_percentiles_are_those_of_the_means_of_independent_draws() -> None:
     draw = random.Random(2)
-    columns = [column(task, [draw.random() for _ in range(35)]) for task in "ab"]
+    same = [draw.random() for _ in range(35)]
+    columns = [column(task, same) for task in "ab"]
     parts = [Part(each.task, sums_of(each.coded(), ["m"], None, "macro")) for each in columns]
     seen: list[np.ndarray] = []
 
