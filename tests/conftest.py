@@ -71,10 +71,10 @@ def tiny_model(tiny_models: Path) -> Path:
 class ApiServer:
     """A fake OpenAI-compatible server (tests/server.py) in a process of its own, and what it was asked."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, root: str = "weights") -> None:
         script = Path(__file__).resolve().parent / "server.py"
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.process = subprocess.Popen([sys.executable, str(script), str(port)], **pipes, text=True)  # type: ignore[call-overload]
+        self.process = subprocess.Popen([sys.executable, str(script), str(port), root], **pipes, text=True)  # type: ignore[call-overload]
         self.root = self.process.stdout.readline().strip()
         self.url = f"{self.root}/v1"
 

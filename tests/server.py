@@ -1,7 +1,8 @@
-"""An OpenAI-compatible server that does what a model's name says: `python tests/server.py [PORT]` prints its address.
+"""An OpenAI-compatible server that does what a model's name says: `python tests/server.py [PORT [ROOT]]` prints its address.
 
 It answers the same every time, over real HTTP/1.1, and can do everything that goes wrong: see ``FAULTS``. ``GET /log``
-lists what it was asked, ``POST /reset`` forgets it, ``POST /teach`` makes models known that are not (``{"models": […]}``).
+lists what it was asked, ``POST /reset`` forgets it, ``POST /teach`` makes models known that are not (``{"models": […]}``),
+has every answer wait (``{"delay": SECONDS}``) or be a fault (``{"broken": true}``). ROOT is the weights that ``/models`` tells.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from email.utils import formatdate
@@ -24,7 +26,7 @@ LOCK = threading.Lock()
 CROWD = threading.Lock()
 LOG: list[dict[str, Any]] = []
 ASKED: Counter[tuple[str, str]] = Counter()
-STATE: dict[str, Any] = {"in_flight": 0, "most": 0, "resets": 0, "crowd": 0, "calls": 0, "after": 0}
+STATE: dict[str, Any] = {"in_flight": 0, "most": 0, "resets": 0, "crowd": 0, "delay": 0.0, "broken": False}
 TAUGHT: set[str] = set()
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10, "prompt_tokens_details": {"cached_tokens": 4}}
 
@@ -217,27 +219,80 @@ def crowded(handler: Handler, asked: dict[str, Any], count: int) -> None:
             STATE["crowd"] -= 1
 
 
-def storm(handler: Handler, asked: dict[str, Any], count: int) -> None:
-    """Tell nine in ten to wait during the first two seconds."""
-    with CROWD:
-        STATE.setdefault("storm", time.monotonic())
-        STATE["calls"] += 1
-        refused = time.monotonic() < STATE["storm"] + 2 and STATE["calls"] % 10 != 0
-        STATE["after"] += time.monotonic() >= STATE["storm"] + 2
-    return handler.send(429, error("slow down")) if refused else handler.send(200, chat(asked))
+STORM_SECONDS = 1.0
+RATE, BURST = 100.0, 10.0  # a second, and at once, of a server that has a limit
+STORMS: dict[str, dict[str, Any]] = {}
+
+
+def refused_by(name: str, limit: bool) -> bool:
+    """Say whether a storm refuses now: what is above its rate, or nine in ten during the first STORM_SECONDS."""
+    now = time.monotonic()
+    new = {"began": now, "filled": now, "bucket": BURST, "calls": 0, "late": 0, "refused": 0}
+    state = STORMS.setdefault(name, new)
+    state["calls"] += 1
+    if limit:
+        state["bucket"] = min(BURST, state["bucket"] + (now - state["filled"]) * RATE)
+        state["filled"] = now
+        refused = state["bucket"] < 1
+        state["bucket"] -= not refused
+    else:
+        refused = now < state["began"] + STORM_SECONDS and state["calls"] % 10 != 0
+    state["late"] += now >= state["began"] + STORM_SECONDS
+    state["refused"] += refused
+    return refused
+
+
+def storm(limit: bool, number: int = 429, **headers: str) -> Reply:
+    """A server that refuses most, in one of the ways that servers do."""
+
+    def reply(handler: Handler, asked: dict[str, Any], count: int) -> None:
+        with CROWD:
+            refused = refused_by(asked["model"], limit)
+        if refused:
+            given = {name.replace("_", "-"): value for name, value in headers.items()}
+            return handler.send(number, error("slow down"), given)
+        time.sleep(0.01)
+        return handler.send(200, chat(asked))
+
+    return reply
+
+
+def cut_off(handler: Handler, asked: dict[str, Any], count: int) -> None:
+    """Break the connection in the middle of a body."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    handler.connection.close()
+    handler.close_connection = True
+
+
+def swapped(handler: Handler, asked: dict[str, Any], count: int) -> None:
+    """A model whose replies have another one's name from the fourth on."""
+    with LOCK:
+        number = sum(entry["body"]["model"] == "swapped" for entry in LOG)
+    handler.send(200, {**chat(asked), "model": "swapped-2025" if number > 3 else "swapped-2024"})
+
+
+def gzip_bomb(megabytes: int) -> bytes:
+    """A gzip stream of as many megabytes of spaces, made of one block over and over."""
+    packer = zlib.compressobj(9, wbits=31)
+    first = packer.compress(b" " * (1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    block = packer.compress(b" " * (1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return first + block * (megabytes - 1)
 
 
 def zipped(handler: Handler, asked: dict[str, Any], count: int) -> None:
     handler.send_bytes(200, gzip.compress(json.dumps(chat(asked)).encode()), {"Content-Encoding": "gzip"})
 
 
-BOMB = gzip.compress(b" " * (64 << 20))
+BOMB = gzip_bomb(1024)
 LATER = "HTTP-date"  # filled in when it is sent
 FAULTS: dict[str, Reply] = {
     "429-seconds": status(429, error("slow down"), 2, Retry_After="0.2"),
+    "429-round": status(429, error("slow down"), 1, Retry_After="0.2"),
     "429-date": status(429, error("slow down"), 1, Retry_After=LATER),
     "429-ms": status(429, error("slow down"), 9, Retry_After_Ms="20"),
     "429-bare": status(429, error("slow down"), 1),
+    "429-ms-always": status(429, error("slow down"), Retry_After_Ms="20"),
     "429-long": status(429, error("slow down"), Retry_After="86400"),
     "500-once": status(500, error("oops"), 1),
     "503-once": status(503, error("loading"), 1),
@@ -297,10 +352,21 @@ FAULTS: dict[str, Reply] = {
     "echo-200": echo_key(200),
     "credit": credit,
     "crowded": crowded,
-    "storm": storm,
+    "storm": storm(False), "storm-seconds": storm(False, Retry_After="1"), "storm-date": storm(False, Retry_After=LATER),
+    "storm-503": storm(False, 503), "storm-529": storm(False, 529),
+    "limit": storm(True), "limit-seconds": storm(True, Retry_After="0.1"), "limit-date": storm(True, Retry_After=LATER),
+    "limit-503": storm(True, 503), "limit-529": storm(True, 529),
+    "cut-off": cut_off,
+    "one-choice": lambda handler, asked, count: handler.send(200, {**chat(asked), "choices": chat(asked)["choices"][:1]}),
+    "swapped": swapped,
+    "alias": lambda handler, asked, count: handler.send(200, {**chat(asked), "model": "alias-2024-08-06"}),
+    "50-mb": lambda handler, asked, count: handler.send_bytes(200, b'{"choices": "' + b"x" * (50 << 20), {}),
     "slow": lambda handler, asked, count: (time.sleep(0.3), handler.send(200, chat(asked)))[1],
 }  # fmt: skip
 PLAIN = {"good", "other", "judge", "judge-2", "labels", "labels-rare", "labels-far", "labels-none", "mute", "misspelt"}
+
+
+ROOT = sys.argv[2] if len(sys.argv) > 2 else "weights"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -328,9 +394,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/log":
             with LOCK:
-                return self.send(200, {"asked": LOG, **STATE})
+                return self.send(200, {"asked": LOG, "storms": STORMS, **STATE})
         if self.path == "/v1/models":
-            return self.send(200, {"object": "list", "data": [{"id": name} for name in sorted(PLAIN | TAUGHT)]})
+            rows = [{"id": name, "created": time.time(), "root": ROOT} for name in sorted(PLAIN | TAUGHT)]
+            return self.send(200, {"object": "list", "data": rows})
         return self.send(404, {"detail": "Not Found"})
 
     def do_POST(self) -> None:
@@ -368,13 +435,18 @@ class Handler(BaseHTTPRequestHandler):
                 LOG.clear()
                 ASKED.clear()
                 TAUGHT.clear()
-                STATE["in_flight"] = STATE["most"] = 0
+                STORMS.clear()
+                STATE.update(in_flight=0, most=0, delay=0.0, broken=False)
                 STATE["resets"] += 1
             TAUGHT.update(body.get("models", ()))
+            STATE.update({name: body[name] for name in ("delay", "broken") if name in body})
         self.send(200, {})
 
     def _answer(self, body: dict[str, Any], count: int) -> None:
         name = body["model"]
+        time.sleep(STATE["delay"])
+        if STATE["broken"]:
+            return self.send(500, error("broken"))
         if "wrong" in (self.headers.get("Authorization") or ""):
             said = error(f"Incorrect API key provided: {self.headers['Authorization'][7:]}.", "invalid_api_key")
             return self.send(401, said)

@@ -174,6 +174,7 @@ MISTAKES: dict[str, Mistake] = {
     "config name": Mistake(("run", "-t", "mine"), ("evalharness.yaml:2: run.models: no model named 'gemma'; did you mean 'gemma-3-270m'?",), config("run:\n  models: [gemma]\n")),
     "model speed": Mistake(CONFIG, ("evalharness.yaml:2: models.m.tokens_per_second: must be above 0: tokens that the engine writes a second",), config("models:\n  m: {backend: hf, path: x, tokens_per_second: 0}\n")),
     "model key": Mistake(CONFIG, ("evalharness.yaml:2: models.m.pth: unknown key; did you mean 'path'?",), config("models:\n  m: {backend: hf, pth: x}\n")),
+    "model addresses": Mistake(("run", "--models", "m,m2", "-t", "mine", "--judge", "arena-hard", "--judge-model", "m"), ("model 'm': base_url names http://a/v1 twice; name each address once",), config("models:\n  m: {backend: openai, path: m, base_url: [http://a/v1, http://a/v1/]}\n  m2: {backend: openai, path: m2, base_url: http://b}\n")),
     "model without a path": Mistake(CONFIG, ("evalharness.yaml:2: models.m.path: missing; add it",), config("models:\n  m: {backend: hf}\n")),
     "model size": Mistake(CONFIG, ("evalharness.yaml:2: models.m.size_b: must be a number, not '7B'",), config("models:\n  m: {backend: hf, path: x, size_b: 7B}\n")),
     "model sampling": Mistake(CONFIG, ("evalharness.yaml:2: models.m.generate.temperature: -1 must be 0 (greedy) or above",), config("models:\n  m: {backend: hf, path: x, generate: {temperature: -1}}\n")),

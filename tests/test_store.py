@@ -476,3 +476,27 @@ def test_reviews_come_back_as_they_were_judge_by_judge(journal: Journal) -> None
     runs.put_reviews("run", "j/m", [missing])
     assert list(runs.reviews("run")) == [other, missing], "a judge's rows are replaced, the others' stay"
     assert list(runs.reviews("other")) == []
+
+
+GROWTH = """
+import hashlib, resource, sys
+from pathlib import Path
+from evalharness.store import Journal
+from evalharness.types import Result
+
+def write(journal, first, last):
+    for i in range(first, last):
+        journal.put(Result(hashlib.sha256(str(i).encode()).hexdigest()[:32], f"{i} " + "x y " * 375))
+    journal.flush()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1 << 20)
+
+with Journal.writing(Path(sys.argv[1])) as journal:
+    few = write(journal, 0, 12_000)
+    print(write(journal, 12_000, 36_000) - few)
+"""
+
+
+def test_the_memory_of_a_journal_does_not_grow_with_what_it_holds(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", GROWTH, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 8  # megabytes, for 36 MB of texts more

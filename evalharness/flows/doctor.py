@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evalharness.backends import BACKENDS, opened
 from evalharness.backends.models import cache_folder
+from evalharness.backends.openai.entry import apart
 from evalharness.backends.openai.listing import listed
 from evalharness.backends.prices import price
 from evalharness.catalog import Catalog
@@ -29,7 +30,7 @@ def doctor(wanted: Ask, root: Path, *, ask: bool = True) -> Iterator[Check]:
     """Yield a check for everything that the run ``wanted``, into ``root``, rests on, as it is looked at; it may name nothing.
 
     No weights are loaded; those that are not there are fetched, as a run would, if they fit on the disk. With ``ask`` each
-    endpoint is asked twice for one token, which may cost a fraction of a cent.
+    endpoint, at each of its addresses, is asked twice for one token, which may cost a fraction of a cent.
     """
     seen: list[Check] = []
     for check in _all(wanted, root, ask):
@@ -95,7 +96,7 @@ def _models(catalog: Catalog, name: str, ask: bool) -> Iterator[Check]:
         yield Check("model", spec.name, "ok", f"{engine.backend}: {engine.path}{size}")
         if BACKENDS[engine.backend].paid:
             yield from _paid(spec, engine)
-            yield from _endpoint(spec.name, engine) if ask else ()
+            yield from _addresses(spec.name, engine) if ask else ()
 
 
 def _paid(spec: ModelSpec, engine: Engine) -> Iterator[Check]:
@@ -109,6 +110,13 @@ def _paid(spec: ModelSpec, engine: Engine) -> Iterator[Check]:
         return
     rates = f"{said.input:g} dollars a million tokens read, {said.output:g} written (price: {said.source})"
     yield Check("endpoint", f"{spec.name}, price", "ok", rates)
+
+
+def _addresses(name: str, engine: Engine) -> Iterator[Check]:
+    """Ask each address of ``engine``; where there are several, each check names its own."""
+    parts = apart(engine) if engine.backend == "openai" else [engine]
+    for part in parts:
+        yield from _endpoint(f"{name} at {dict(part.options)['base_url']}" if len(parts) > 1 else name, part)
 
 
 def _endpoint(name: str, engine: Engine) -> Iterator[Check]:

@@ -47,6 +47,7 @@ def write_site(folder: Path, summary: Json, manifest: Json, samples: Iterable[Js
             judges=judges,
             boards=boards(summary, models),
             suites=suite_boards(summary, models),
+            suite_source=provenance.suite_source(summary),
             tasks=task_boards(summary, models),
             task_sources=provenance.task_sources(summary),
             answers=leaderboard.completions(summary, models),

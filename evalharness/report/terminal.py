@@ -15,7 +15,7 @@ from evalharness.report.gaps import Gap, gaps, neighbours_only, p_value, points,
 from evalharness.report.grid import NAME, grid, named
 from evalharness.report.leaderboard import Group, Judge, Model, Row
 from evalharness.report.marking import DASH, bounds, count, percent, share, signed, spread
-from evalharness.report.provenance import notices, sources, statistics_line, task_sources
+from evalharness.report.provenance import notices, sources, statistics_line, suite_source, task_sources
 from evalharness.text import one_line
 from evalharness.types import Rating
 
@@ -69,6 +69,11 @@ def _run_parts(summary: Json, width: int) -> Iterator[RenderableType]:
         yield Text("partial: numbers are from what was done so far", style="yellow")
     yield from (Text("note: " + one_line(notice, _NOTE), style="dim") for notice in notices(summary, {}))
     source = sources(summary)
+    for suite in results.suite_boards(summary, models):
+        yield Text("")
+        yield Text(f"suite {one_line(suite.suite, NAME)}", style="bold")
+        yield resulttables.suite_table(suite)
+        yield Text(one_line(suite_source(summary).full, _NOTE), style="dim")
     for judge in leaderboard.judges(summary, models):
         yield Text("")
         yield Text("judged by " + one_line(judge.name, 2 * NAME), style="bold")
@@ -79,10 +84,6 @@ def _run_parts(summary: Json, width: int) -> Iterator[RenderableType]:
         yield Text("")
         yield health_line(judge)
         yield Text(one_line(source[judge.name].full, _NOTE), style="dim")
-    for suite in results.suite_boards(summary, models):
-        yield Text("")
-        yield Text(f"suite {one_line(suite.suite, NAME)}", style="bold")
-        yield resulttables.suite_table(suite)
     task_source = task_sources(summary)
     for task in results.task_boards(summary, models):
         yield Text("")

@@ -74,9 +74,10 @@ class ModelSpec:
     """One model as a contestant or judge. ``size_b`` and ``active_b`` are billions of parameters; ``None`` is unknown.
 
     ``step`` is the training step of a checkpoint. ``adapter`` is a LoRA adapter on top of the weights at ``path``;
-    ``chat_template`` is a template or the path of one. ``base_url``, ``api_key_env`` (the name of an environment variable,
-    never the key) and ``price`` are for API backends. ``tokens_per_second`` is how many tokens the whole engine, with all its
-    replicas, writes a second: for forecasts alone. ``engine`` holds settings of the backend (``dtype``, …).
+    ``chat_template`` is a template or the path of one. ``base_url`` (a list: the same model behind several addresses),
+    ``api_key_env`` (the name of an environment variable, never the key) and ``price`` are for API backends.
+    ``tokens_per_second`` is how many tokens the whole engine, with all its replicas, writes a second: for forecasts alone.
+    ``engine`` holds settings of the backend (``dtype``, …).
     """
 
     name: str
@@ -90,7 +91,7 @@ class ModelSpec:
     step: int | None = None
     license: str | None = None
     note: str | None = None
-    base_url: str | None = None
+    base_url: tuple[str, ...] | str | None = None
     api_key_env: str | None = None
     price: PriceSpec | None = None
     tokens_per_second: float | None = None

@@ -28,6 +28,7 @@ COMMIT_SECONDS = 0.5
 COMMIT_RESULTS = 256
 COMPRESS_CHARS = 4096
 PAGE_BYTES = 8192  # answers of a few kB spill less; a third faster to write than SQLite's 4096
+CACHE_KIB = 16_384  # keys are random: the index of half a million results should stay near; more would only fill up
 
 FILE = "evalharness.db"
 SELECTED = 900  # below SQLite's old limit of 999 variables a statement
@@ -54,7 +55,7 @@ class Journal:
             network = on_network(root)
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file
             connection.execute(f"PRAGMA journal_mode = {'DELETE' if network else 'WAL'}")
-            connection.execute("PRAGMA cache_size = -65536")  # 64 MB: keys are random, their pages should stay near
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             connection.execute("PRAGMA wal_autocheckpoint = 4096")  # pages: 32 MB between checkpoints
             connection.execute(f"PRAGMA synchronous = {'FULL' if network else 'NORMAL'}")
             prepare(connection, str(root / FILE))

@@ -1,12 +1,19 @@
-"""A tiny model of random weights, built once a session: Gemma 3 in kind, with a tokenizer trained on the spot."""
+"""A tiny model of random weights, built once a session (Gemma 3 in kind, with a tokenizer trained on the spot); API clients."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from evalharness.backends import BACKENDS, opened
+from evalharness.backends.openai.backend import OpenAIBackend
+from evalharness.specs.model import ModelSpec
+from evalharness.types import Backend
+from tests.conftest import ApiServer
 
 CORPUS = [
     "The capital of France is Paris, and the capital of Germany is Berlin.",
@@ -73,3 +80,37 @@ def codec(tiny: Path) -> Any:
     config = AutoConfig.from_pretrained(tiny)
     generation = GenerationConfig.from_pretrained(tiny)
     return lambda **rendering: Codec(tokenizer, config, generation, tuple(rendering.items()))
+
+
+@pytest.fixture
+def backend(api_server: Any, tmp_path: Path) -> Iterator[Callable[..., OpenAIBackend]]:
+    """A maker of backends for a model of the server, with settings; they are closed at the end."""
+    made: list[OpenAIBackend] = []
+
+    def make(model: str, **engine: Any) -> OpenAIBackend:
+        entry = {
+            name: engine.pop(name) for name in ("api_key_env", "base_url", "chat_template_kwargs") if name in engine
+        }
+        spec = ModelSpec("m", "openai", model, **{"base_url": api_server.url, **entry}, engine={"timeout": 5, **engine})
+        one = opened(BACKENDS["openai"].resolve(spec), tmp_path / "logs")
+        assert isinstance(one, OpenAIBackend) and isinstance(one, Backend)
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def _second_process() -> Iterator[ApiServer]:
+    server = ApiServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def second_server(_second_process: ApiServer) -> ApiServer:
+    """Another fake server, with nothing asked of it yet."""
+    _second_process.tell("reset")
+    return _second_process

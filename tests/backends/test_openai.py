@@ -7,7 +7,7 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,49 +16,12 @@ from urllib.parse import quote
 
 import pytest
 
-from evalharness.backends import BACKENDS, opened
-from evalharness.backends.openai.backend import OpenAIBackend
 from evalharness.errors import BackendError, EvalHarnessError, ModelError
-from evalharness.specs.model import ModelSpec
 from evalharness.stages.stream import Stop, drain
-from evalharness.types import Backend, Message, Request, Result, Sampling
+from evalharness.types import Request, Sampling
+from tests.backends.questions import asking, logged, one
 
-GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0, max_tokens=50, stop=())
 KEY = "sk-canary-0123456789abcdef/ghij+KLMN"
-
-
-@pytest.fixture
-def backend(api_server: Any, tmp_path: Path) -> Iterator[Callable[..., OpenAIBackend]]:
-    """A maker of backends for a model of the server, with settings; they are closed at the end."""
-    made: list[OpenAIBackend] = []
-
-    def make(model: str, **engine: Any) -> OpenAIBackend:
-        entry = {
-            name: engine.pop(name) for name in ("api_key_env", "base_url", "chat_template_kwargs") if name in engine
-        }
-        spec = ModelSpec("m", "openai", model, **{"base_url": api_server.url, **entry}, engine={"timeout": 5, **engine})
-        one = opened(BACKENDS["openai"].resolve(spec), tmp_path / "logs")
-        assert isinstance(one, OpenAIBackend) and isinstance(one, Backend)
-        made.append(one)
-        return one
-
-    yield make
-    for one in made:
-        one.close()
-
-
-def asking(number: int = 0, kind: Any = "generate", sampling: Sampling = GREEDY, **more: Any) -> Request:
-    given = {"messages": (Message("user", f"question {number}"),), "text": None, **more}
-    return Request(f"{number:032x}", kind, given.pop("messages"), given.pop("text"), sampling, **given)
-
-
-def one(backend: OpenAIBackend, request: Request | None = None) -> Result:
-    (result,) = backend.submit([request or asking()])
-    return result
-
-
-def logged(tmp_path: Path) -> str:
-    return "".join(path.read_text() for path in (tmp_path / "logs").glob("openai-*.log"))
 
 
 def test_a_chat_answer_has_its_text_tokens_and_usage(api_server: Any, backend: Any) -> None:
@@ -104,18 +67,6 @@ def test_a_crowded_server_gets_about_as_many_requests_at_once_as_it_serves(api_s
     results = list(backend("crowded", concurrency=32).submit(asking(i) for i in range(number)))
     assert len(results) == number and all(result.error is None for result in results)
     assert len(api_server.log("crowded")) < 1.3 * number
-
-
-def test_after_a_storm_of_refusals_everything_is_answered_and_little_is_asked_twice(
-    api_server: Any, backend: Any
-) -> None:
-    number = 300
-    results = list(backend("storm", concurrency=32).submit(asking(i) for i in range(number)))
-    assert len(results) == number and all(result.error is None for result in results)
-    state = api_server.state()
-    before = state["calls"] - state["after"]
-    assert state["after"] == number - before // 10  # each of those that were left is asked once
-    assert before < 1.3 * number
 
 
 def test_requests_a_minute_are_begun_evenly(api_server: Any, backend: Any) -> None:
@@ -168,7 +119,7 @@ def test_faults_that_pass_are_asked_again_after_the_wait_the_server_wants(
         list(pool.map(ask, PASSES))
     for model, (faults, seconds) in PASSES.items():
         assert len(api_server.log(model)) == faults + 1, model
-        assert seconds <= took[model] < seconds + 3, (model, took[model])
+        assert seconds <= took[model] < seconds + 10, (model, took[model])
     log = logged(tmp_path)
     assert log.count("asked again in") == sum(faults for faults, _ in PASSES.values()) and "HTTP 529" in log
 

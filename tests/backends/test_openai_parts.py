@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from evalharness.backends import resolve
 from evalharness.backends.openai import logprobs
 from evalharness.backends.openai.body import compose
-from evalharness.backends.openai.entry import Endpoint, endpoint
+from evalharness.backends.openai.entry import Endpoint, apart, endpoint
 from evalharness.backends.openai.faults import (
     AgainError,
     ItemError,
@@ -27,7 +28,7 @@ from evalharness.backends.openai.reply import document, result
 from evalharness.backends.openai.scrub import Scrub
 from evalharness.errors import BackendError, ModelError
 from evalharness.plan import Player
-from evalharness.specs.model import ModelSpec, parse_model
+from evalharness.specs.model import ModelSpec, load_models, parse_model
 from evalharness.types import SAMPLING_DEFAULTS, Message, Request, Sampling
 
 HERE = "http://127.0.0.1:8000/v1"
@@ -81,7 +82,15 @@ def test_what_changes_answers_changes_the_identity_and_what_does_not_does_not() 
     ):
         assert resolve(spec(engine=engine)).key != key
     assert resolve(spec(chat_template_kwargs={"enable_thinking": False})).key != key
-    free = {"concurrency": 3, "timeout": 9, "max_retries": 1, "deadline": 5.5, "max_response_bytes": 4096}
+    free = {
+        "concurrency": 3,
+        "requests_per_minute": 9,
+        "tokens_per_minute": 9,
+        "timeout": 9,
+        "max_retries": 1,
+        "deadline": 5.5,
+        "max_response_bytes": 4096,
+    }
     assert resolve(spec(engine=free)).key == key == resolve(spec(base_url=f"{HERE}/")).key
     served = endpoint(resolve(spec(engine=free, chat_template_kwargs={"a": [1, {}]})))
     assert (served.concurrency, served.timeout, served.deadline, served.chat_template_kwargs) == (
@@ -91,6 +100,27 @@ def test_what_changes_answers_changes_the_identity_and_what_does_not_does_not() 
         {"a": [1, {}]},
     )
     assert Player(spec(), resolve(spec(engine={"api": "completions"}))).format("auto") == "raw"
+
+
+def test_more_addresses_are_more_of_the_same_and_change_no_identity() -> None:
+    alone, two = resolve(spec()), resolve(spec(base_url=(HERE, "http://OTHER:80/v1/")))
+    assert two.key == alone.key and two.weights == f"{HERE} org/m"
+    assert resolve(spec(base_url=(HERE,))) == alone  # nothing of one address changed
+    assert resolve(spec(base_url=(HERE, "http://third/v1", "http://other/v1"))).key == alone.key
+    assert resolve(spec(base_url=("http://other/v1", HERE))).key != alone.key
+    assert [part.base_url for part in endpoint(two).addresses] == [HERE, "http://other/v1"]
+    assert [endpoint(part).base_url for part in apart(two)] == [HERE, "http://other/v1"]
+    assert apart(alone) == [alone] and {part.key for part in apart(two)} == {alone.key}
+
+
+def test_the_addresses_of_a_yaml_are_one_or_a_list(tmp_path: Path) -> None:
+    file = tmp_path / "evalharness.yaml"
+    file.write_text(
+        "models:\n  m: {backend: openai, path: m, base_url: [http://a/v1, http://b/v1]}\n", encoding="utf-8"
+    )
+    assert load_models(file)["m"].base_url == ("http://a/v1", "http://b/v1")
+    file.write_text("models:\n  m: {backend: openai, path: m, base_url: http://a/v1}\n", encoding="utf-8")
+    assert load_models(file)["m"].base_url == "http://a/v1"
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -105,6 +135,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"base_url": "http://h:99999/v1"}, "no address"),
     ({"base_url": "https://user:secret-word@h/v1"}, "without user name"),
     ({"base_url": "https://h/v1?key=secret-word"}, "plain address"),
+    ({"base_url": ()}, "base_url is an empty list"),
+    ({"base_url": (HERE, f"{HERE}/")}, f"base_url names {HERE} twice"),
+    ({"base_url": (HERE, "https://api.openai.com/v1")}, "names OpenAI and other addresses"),
+    ({"base_url": (HERE, "https://user:secret-word@h/v1")}, "without user name"),
+    ({"engine": {"tokens_per_minute": 0}}, "tokens_per_minute must be a whole number from 1"),
     ({"api_key_env": "sk-secret-word-123"}, "never a key itself"),
     ({"api_key_env": "gsk_secretword123"}, "never a key itself"),
     ({"adapter": "x"}, "adapter is for models that are loaded here"),
@@ -251,6 +286,14 @@ FAULTS: list[tuple[int, str, type[Exception]]] = [
     (400, '{"error": {"message": "temperature: 3 is too high"}}', ItemError),
     (400, '{"error": {"message": "Unsupported parameter: seed", "param": "seed"}}', ModelError),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [(429, True), (503, True), (529, True), (500, False), (502, False), (408, False)]
+)
+def test_a_server_without_room_asks_to_wait_and_a_broken_one_does_not(status: int, told: bool) -> None:
+    error = fault(SERVED, status, "", None)
+    assert isinstance(error, AgainError) and error.told is told
 
 
 @pytest.mark.parametrize(("status", "text", "kind"), FAULTS)

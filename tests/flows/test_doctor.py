@@ -74,6 +74,19 @@ def test_an_endpoint_that_answers_and_one_without_log_probabilities(tmp_path: Pa
     assert KEY not in said
 
 
+def test_each_address_of_a_model_is_looked_at(tmp_path: Path, api_server: ApiServer) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+        entries(tmp_path, api_server.url, good={"base_url": [api_server.url, nobody]})
+        code, checks, _ = doctor(tmp_path, "--models", "good")
+    assert code == 6
+    assert checks["endpoint", f"good at {api_server.url}"]["state"] == "ok"
+    assert checks["endpoint", f"good at {nobody}"]["state"] == "fail"
+    assert nobody in checks["endpoint", f"good at {nobody}"]["found"]
+    assert len(api_server.log("good")) == 2
+
+
 def test_an_endpoint_without_a_list_and_prices_that_are_known_or_not(tmp_path: Path, api_server: ApiServer) -> None:
     entries(tmp_path, api_server.url, good={"price": {"input": 0.5, "output": 1.5}}, mute={})
     _, checks, _ = doctor(tmp_path, "--models", "good,mute", "--no-ask")

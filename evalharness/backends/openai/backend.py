@@ -16,28 +16,30 @@ from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from random import uniform
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evalharness.backends.openai import reply
-from evalharness.backends.openai.body import compose
+from evalharness.backends.openai.address import Address
+from evalharness.backends.openai.body import compose, tokens
 from evalharness.backends.openai.entry import endpoint
 from evalharness.backends.openai.faults import AgainError, ItemError, NoLogprobsError, NoModelError, TooLongError
-from evalharness.backends.openai.pace import Pace
+from evalharness.backends.openai.retries import Retries
+from evalharness.backends.openai.turns import Turn, Turns
 from evalharness.errors import BackendError, EvalHarnessError, ModelError, suggestion
 from evalharness.types import Engine, Request, Result
 
-if TYPE_CHECKING:
-    from evalharness.backends.openai.client import Client
-
 FIRST_WAIT = 0.5  # seconds, doubled with every attempt
 LONGEST_WAIT = 30.0
+LONGEST_PATIENCE = 4.0  # of a request that was told to wait, and not how long: its address is asked less anyway
+OUTAGE_SECONDS = 120.0  # without anybody at an address that was reached before: a server that starts anew takes less
 UNREACHED_RETRIES = 3  # of a server that was never spoken to: it is more likely misspelt than busy
 
 _Task = asyncio.Task[Result | None]  # None: stopped before it was asked
 
 
 class OpenAIBackend:
-    """One endpoint. The SDK is imported and the loop started at the first ``submit``; nothing is asked before.
+    """One endpoint, at one address or more. The SDK is imported and the loop started at the first ``submit``; nothing is
+    asked before.
 
     Errors that no item can escape (key, model name, credit, a server that was never reached) end ``submit`` as errors of
     ``errors``, after the answers that were in flight were given. ``counts`` holds the attempts and the faults met; each
@@ -48,15 +50,16 @@ class OpenAIBackend:
 
     def __init__(self, engine: Engine, logs: Path) -> None:
         self.endpoint = endpoint(engine)
-        self.window = self.endpoint.concurrency
+        addresses = [Address(alone, self._note) for alone in self.endpoint.addresses]
+        self.window = self.endpoint.concurrency * len(addresses)
         self.counts: Counter[str] = Counter()
         self.log = logs / f"openai-{hashlib.sha256(engine.weights.encode('utf-8')).hexdigest()[:12]}.log"
         self._lock = threading.Lock()  # around starting, launching and closing, which may come from three threads
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._client: Client | None = None
         self._hurry = asyncio.Event()  # set: nothing is asked again
-        self._pace = Pace(self.endpoint.concurrency, self.endpoint.requests_per_minute)
+        self._turns = Turns(addresses)
+        self._retries = Retries(float(self.window * self.endpoint.max_retries), self.endpoint.deadline)
         self._stopping = threading.Event()
         self._closed = False
         self._has_logprobs = False
@@ -123,12 +126,11 @@ class OpenAIBackend:
             asyncio.ensure_future(self._answer(request)).add_done_callback(done.put)
 
     def _start(self) -> None:
-        # Half a second of imports, and only where something is asked.
-        from evalharness.backends.openai.client import Client  # noqa: PLC0415
-
-        self._client = Client(self.endpoint)
         key = f"the key in {self.endpoint.key_env}" if self.endpoint.key_env else "no key"
-        self._note(f"{self.endpoint.model} at {self.endpoint.base_url}, {self.window} at once, with {key}")
+        urls = " and ".join(
+            address.client.endpoint.base_url for address in self._turns.addresses
+        )  # and makes the clients
+        self._note(f"{self.endpoint.model} at {urls}, {self.window} at once, with {key}")
         self._loop = asyncio.new_event_loop()
         if self._stopping.is_set():
             self._hasten()
@@ -148,8 +150,8 @@ class OpenAIBackend:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._client is not None:
-            await self._client.close()
+        for address in self._turns.addresses:
+            await address.close()
         self._note("closed; " + ", ".join(f"{name}: {number}" for name, number in sorted(self.counts.items())))
 
     async def _answer(self, request: Request) -> Result | None:
@@ -178,86 +180,145 @@ class OpenAIBackend:
 
     async def _asked(self, request: Request, path: str, body: dict[str, Any]) -> Result | None:
         """Ask until there is an answer, a fault that asking again cannot mend, or no time left; ``None`` if never asked."""
-        began, failed, attempt = None, 0, 0
+        began, failed, attempts, weight = None, 0, 0, self._weight(body)
         again: AgainError | None = None
+        shunned: Address | None = None
         while True:
-            if (number := await self._pace.turn()) is None:
-                return None if again is None else self._failed(request, again, attempt, 0.0, 0.0)
-            began = began or time.monotonic()
-            attempt += 1
-            answered = False
+            if (turn := await self._turns.turn(weight, shunned)) is None:
+                return None if again is None else self._failed(request, str(again), attempts)
+            began = turn.began if began is None else began
+            if again is not None and turn.began >= began + self.endpoint.deadline:
+                self._turns.ended(turn, answered=None)
+                return self._failed(request, str(again), attempts)
+            attempts += 1
             try:
-                result = await self._attempt(request, path, body, began)
-                answered = True
-                return result
+                return await self._attempt(request, turn, path, body, began + self.endpoint.deadline)
             except TooLongError as error:
                 if error.room is None or not _shortened(body, error.room):
                     raise
                 self._fault(request, f"{error}; asked again for {error.room} tokens")
                 continue
             except AgainError as error:
-                again = error
-            finally:
-                self._pace.ended(number, answered)
+                again, shunned = error, turn.address
             self.counts[again.kind] += 1
             failed += not again.told
-            rest = self.endpoint.deadline - (time.monotonic() - began)
-            wait = again.wait if again.wait is not None else _backoff(attempt)
-            if self._given_up(again, failed) or wait > rest:
-                return self._failed(request, again, attempt, wait, rest)
-            if again.told:
-                self._pace.told_to_wait(number, again.wait or 0.0)
+            wait = self._wait(again, attempts)
+            why = self._given_up(again, failed, wait, began + self.endpoint.deadline - time.monotonic())
+            if why is not None:
+                return self._failed(request, f"{again}{why}", attempts)
             if not await self._waited(request, again, wait):
-                return self._failed(request, again, attempt, wait, rest)
+                return self._failed(request, str(again), attempts)
+
+    def _weight(self, body: dict[str, Any]) -> int:
+        return 0 if self.endpoint.tokens_per_minute is None else tokens(body)
 
     def _hasten(self) -> None:
         """Ask nothing again, and nothing that still waits for its turn."""
         self._hurry.set()
-        self._pace.stop()
+        self._turns.stop()
 
-    async def _attempt(self, request: Request, path: str, body: dict[str, Any], began: float) -> Result:
-        assert self._client is not None
+    async def _attempt(self, request: Request, turn: Turn, path: str, body: dict[str, Any], deadline: float) -> Result:
+        """Ask once, at the address of ``turn``, and tell address and turns what came of it."""
+        address, used, answered, replied = turn.address, None, False, True
         self.counts["attempts"] += 1
-        seconds = min(self.endpoint.timeout, self.endpoint.deadline - (time.monotonic() - began))
-        result = reply.result(request, await self._client.post(path, body, seconds))
-        self._has_logprobs = self._has_logprobs or request.kind != "generate"
-        return result
+        try:
+            await address.settled()
+            seconds = min(self.endpoint.timeout, max(0.0, deadline - time.monotonic()))
+            answer = await address.client.post(path, body, seconds)
+            address.heard(answer)
+            result = reply.result(request, answer)
+            answered, used = True, _used(result)
+            self._retries.answered()
+            self._has_logprobs = self._has_logprobs or request.kind != "generate"
+            return result
+        except AgainError as error:
+            replied = error.told
+            self._take_in(error, turn, deadline)
+            raise
+        finally:
+            if replied:
+                address.health.replied()
+            self._turns.ended(turn, answered, used)
 
-    def _given_up(self, error: AgainError, failed: int) -> bool:
-        if self._never_reached(error):
-            return failed > min(UNREACHED_RETRIES, self.endpoint.max_retries)
-        return failed > self.endpoint.max_retries
+    def _take_in(self, error: AgainError, turn: Turn, deadline: float) -> None:
+        """Let the address of ``turn`` be asked less, or be left out, by what it said or did not say."""
+        address, now = turn.address, time.monotonic()
+        url = address.endpoint.base_url
+        if error.told:
+            wait = error.wait or 0.0
+            if wait <= deadline - now and address.pace.told_to_wait(turn.number, wait, now):
+                self.counts["cuts"] += 1
+                self._note(f"{url} asks to wait; at most {max(1.0, address.pace.limit):.0f} at once from now on")
+            return
+        if error.broken:
+            address.doubt()
+        if address.health.missed(turn.number, error.unreachable, now) and len(self._turns.addresses) > 1:
+            self._note(f"{url} is left out until it answers again: {error}")
 
-    def _never_reached(self, error: AgainError) -> bool:
-        return error.unreachable and self._client is not None and not self._client.reached
+    def _wait(self, error: AgainError, attempts: int) -> float:
+        """Return the seconds before the next attempt, besides those for which the address is not asked at all."""
+        if error.unreachable:
+            return 0.0
+        if error.wait is not None:
+            return error.wait
+        return min(_backoff(attempts), LONGEST_PATIENCE if error.told else LONGEST_WAIT)
+
+    def _given_up(self, error: AgainError, failed: int, wait: float, rest: float) -> str | None:
+        """Return why a request is not asked again, ``None`` where it is. Raises BackendError where nobody is answered at all."""
+        now = time.monotonic()
+        if self._hurry.is_set():
+            return ""
+        if error.unreachable:
+            self._check_reached(error, now)
+        elif not error.told and failed > self.endpoint.max_retries:
+            return ""
+        if wait > rest:
+            return f"; it asks to wait {wait:.0f} s, past the deadline" if error.wait is not None else ""
+        if not self._retries.patient(now) and error.told:
+            url, seconds = self.endpoint.base_url, self.endpoint.deadline
+            raise BackendError(f"{url} has done nothing but ask to wait for {seconds:.0f} s ({error}); go on later")
+        if not error.told and not error.unreachable and not self._retries.take():
+            self.counts["retries spared"] += 1
+            return "; too much fails to ask again"
+        return None
+
+    def _check_reached(self, error: AgainError, now: float) -> None:
+        """Raise BackendError where no address was ever reached, or where all that were have been gone for long."""
+        urls = " and ".join(address.endpoint.base_url for address in self._turns.addresses)
+        if any(address.client.reached for address in self._turns.addresses):
+            if (seconds := self._turns.gone_for(now)) >= min(OUTAGE_SECONDS, self.endpoint.deadline):
+                raise BackendError(
+                    f"nobody answers at {urls} any more, for {seconds:.0f} s ({error}); start the server and go on"
+                )
+        elif self._turns.lost(min(UNREACHED_RETRIES, self.endpoint.max_retries)):
+            raise BackendError(
+                f"{urls} cannot be reached ({error}); check the address (base_url of the model's entry, or OPENAI_BASE_URL), "
+                "the network, and that the server runs"
+            )
 
     async def _waited(self, request: Request, error: AgainError, seconds: float) -> bool:
         """Wait before the next attempt; say whether there shall be one."""
-        if self._hurry.is_set():
-            return False
         self._fault(request, f"{error}; asked again in {seconds:.1f} s")
+        if error.unreachable or (error.told and error.wait is not None):  # its address is not asked meanwhile
+            return True
         try:
             await asyncio.wait_for(self._hurry.wait(), seconds)
         except TimeoutError:
             return True
         return False
 
-    def _failed(self, request: Request, error: AgainError, attempts: int, wait: float, rest: float) -> Result:
-        if self._never_reached(error) and not self._hurry.is_set():
-            raise BackendError(
-                f"{self.endpoint.base_url} cannot be reached ({error}); check the address (base_url of the model's entry, "
-                "or OPENAI_BASE_URL), the network, and that the server runs"
-            )
-        late = f"; it asks to wait {wait:.0f} s, past the deadline" if error.wait is not None and wait > rest else ""
-        words = f"{error} ({attempts} attempts{late})" if attempts > 1 or late else str(error)
+    def _failed(self, request: Request, words: str, attempts: int) -> Result:
+        words = f"{words} ({attempts} attempts)" if attempts > 1 else words
         self._fault(request, words)
         return Result(request.id, finish="error", error=words, transient=True)
 
     async def _unknown(self, path: str, words: str) -> ModelError:
         """Say whether it is the model or the path that the server does not have."""
-        assert self._client is not None
         url, model = self.endpoint.base_url, self.endpoint.model
-        names = await self._client.model_names()
+        try:
+            names = list(await self._turns.addresses[0].client.models())
+        except AgainError:
+            names = []
         if model in names:
             return ModelError(f"{url} has the model {model}, but not {path}: {words}; ask it in another format")
         if names:
@@ -280,6 +341,10 @@ def _taken(done: SimpleQueue[_Task]) -> list[_Task]:
     while not done.empty():
         tasks.append(done.get())
     return tasks
+
+
+def _used(result: Result) -> int | None:
+    return None if result.tokens_in is None or result.tokens_out is None else result.tokens_in + result.tokens_out
 
 
 def _backoff(attempt: int) -> float:

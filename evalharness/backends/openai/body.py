@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from evalharness.backends.openai.entry import Endpoint
@@ -12,6 +13,7 @@ from evalharness.types import Request
 
 CHAT = "/chat/completions"
 COMPLETIONS = "/completions"
+BYTES_A_TOKEN = 3  # as `estimate` counts
 _SEEDS = 1 << 31  # some servers read 32 bits
 
 
@@ -73,6 +75,15 @@ def _text_part(endpoint: Endpoint, request: Request) -> dict[str, Any]:
     # One new token, which is cut off again: not every server takes 0.
     prompts = [text + continuation for continuation in request.continuations]
     return {"prompt": prompts, "max_tokens": 1, "logprobs": 1, "echo": True}
+
+
+def tokens(body: Mapping[str, Any]) -> int:
+    """Return about how many tokens ``body`` takes: its texts at BYTES_A_TOKEN, and the new tokens it asks for."""
+    prompts = body.get("prompt", "")
+    texts = [prompts] if isinstance(prompts, str) else prompts
+    texts = [*texts, *(message["content"] for message in body.get("messages", ()))]
+    new = body.get("max_tokens") or body.get("max_completion_tokens") or 0
+    return sum(len(text.encode("utf-8", "replace")) for text in texts) // BYTES_A_TOKEN + new
 
 
 def _extra(endpoint: Endpoint) -> dict[str, Any]:

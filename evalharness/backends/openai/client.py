@@ -27,6 +27,7 @@ CONNECT_SECONDS = 20.0
 IDLE_SECONDS = 30.0
 PART_BYTES = 1 << 16
 _NO_KEY = "none"
+_WEIGHTS = ("root", "parent", "max_model_len", "meta")  # of a row of /models: what stays while the same model is served
 
 
 class Client:
@@ -49,14 +50,25 @@ class Client:
         data = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
         return document(self.scrub.body(await self._reply("POST", path, data, seconds)))
 
-    async def model_names(self) -> list[str]:
-        """Return the names that the server gives of its models, none if it does not say."""
+    async def models(self) -> dict[str, dict[str, Any]]:
+        """Return the models that the server says it has, by name, with what says which weights they are (vLLM, llama.cpp).
+
+        None if it does not say. Raises AgainError where the connection fails.
+        """
         try:
             rows = document(await self._reply("GET", "/models", None, CONNECT_SECONDS)).get("data")
-        except (AgainError, ItemError, NoModelError, EvalHarnessError):
-            return []
-        names = [row.get("id") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-        return [self.scrub.words(name, 100) for name in names if isinstance(name, str)]
+        except AgainError as error:
+            if error.broken:
+                raise
+            return {}
+        except (ItemError, NoModelError, EvalHarnessError):
+            return {}
+        named = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+        return {
+            self.scrub.words(row["id"], 100): {key: row[key] for key in _WEIGHTS if row.get(key) is not None}
+            for row in named
+            if isinstance(row.get("id"), str)
+        }
 
     async def close(self) -> None:
         """Close the connections."""
@@ -94,15 +106,14 @@ class Client:
                 text = (await self._body(response)).decode("utf-8", "replace")
         except aiohttp.ConnectionTimeoutError:
             words = f"no connection to {self.endpoint.base_url}"
-            raise AgainError("timeout", words, unreachable=True) from None
+            raise AgainError("timeout", words, unreachable=True, broken=True) from None
         except TimeoutError:
             raise AgainError("timeout", f"no answer within {seconds:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             unreachable = isinstance(error, aiohttp.ClientConnectorError)
             kind = "connection failed" if unreachable else "connection broken"
-            raise AgainError(
-                kind, self.scrub.words(str(error) or type(error).__name__), unreachable=unreachable
-            ) from None
+            words = self.scrub.words(str(error) or type(error).__name__)
+            raise AgainError(kind, words, unreachable=unreachable, broken=True) from None
         if not 200 <= response.status < 300:
             wait = wait_of(response.headers, time.time())
             location = self.scrub.words(response.headers.get("location", ""))

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,15 +26,18 @@ _KEY = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A model behind an address. ``key_env`` names the environment variable of the key; ``None``: no key is sent.
+    """A model behind an address, or behind several. ``key_env`` names the environment variable of the key; ``None``: no key
+    is sent.
 
     ``timeout`` is seconds for one attempt, ``deadline`` seconds for a request with all its attempts and waits;
-    ``concurrency`` is the most requests at once, ``requests_per_minute`` the most that are begun in a minute.
-    ``max_retries`` counts the attempts after the first that failed (being told to wait is no failure).
+    ``concurrency`` is the most requests at once at each address, ``requests_per_minute`` the most that are begun in a
+    minute, ``tokens_per_minute`` the most tokens that those may take. ``max_retries`` counts the attempts after the first
+    that failed (being told to wait is no failure).
     """
 
     model: str
     base_url: str
+    more_urls: tuple[str, ...] = ()
     key_env: str | None = None
     api: str = "chat"
     max_tokens_field: str = "max_tokens"
@@ -44,10 +47,16 @@ class Endpoint:
     chat_template_kwargs: Mapping[str, Any] | None = None
     concurrency: int = 16
     requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
     timeout: float = 600.0
     max_retries: int = 6
     deadline: float = 1800.0
     max_response_bytes: int = 8 << 20
+
+    @property
+    def addresses(self) -> tuple[Endpoint, ...]:
+        """The same model behind each of its addresses alone."""
+        return tuple(replace(self, base_url=url, more_urls=()) for url in (self.base_url, *self.more_urls))
 
     @property
     def official(self) -> bool:
@@ -87,6 +96,7 @@ SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
 OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "concurrency": _whole(1, 10_000),
     "requests_per_minute": _whole(1, 10_000_000),
+    "tokens_per_minute": _whole(1, 10_000_000_000),
     "timeout": _SECONDS,
     "max_retries": _whole(0, 1000),
     "deadline": _SECONDS,
@@ -97,9 +107,10 @@ OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
 def resolve(spec: ModelSpec) -> Engine:
     """Return the engine that answers for ``spec``, without a network call.
 
-    Raises ModelError for a wrong entry, BackendError where the key is missing. ``weights`` is the address, the model and
-    the revision: all that can be known of them. ``template_sha`` is a fixed word for models that are asked in chat: the
-    template is the server's and cannot be read, but there is one, and so ``format: auto`` means chat.
+    Raises ModelError for a wrong entry, BackendError where the key is missing. ``weights`` is the address (of several the
+    first: the others are more of the same), the model and the revision: all that can be known of them.
+    ``template_sha`` is a fixed word for models that are asked in chat: the template is the server's and cannot be read, but
+    there is one, and so ``format: auto`` means chat.
     """
     try:
         return _engine(spec)
@@ -112,7 +123,7 @@ def resolve(spec: ModelSpec) -> Engine:
 def _engine(spec: ModelSpec) -> Engine:
     _refuse_foreign(spec)
     _check(spec.engine)
-    url = _normalised(spec.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL)
+    url, *more = _addresses(spec)
     key_env = _key_env(spec, url)
     # `openai:NAME@x` on the command line is a name as the server has it; an entry's revision says what the server runs.
     written = spec.revision is not None and spec.name == f"{spec.path}@{spec.revision}"
@@ -131,7 +142,12 @@ def _engine(spec: ModelSpec) -> Engine:
         template_sha=CHAT_TEMPLATE if settings["api"] == "chat" else None,
         size_b=spec.size_b,
         versions=(("openai", version("openai")),),
-        options=(("base_url", url), ("key_env", key_env), *sorted(options.items())),
+        options=(
+            ("base_url", url),
+            *((("more_urls", tuple(more)),) if more else ()),
+            ("key_env", key_env),
+            *sorted(options.items()),
+        ),
     )
 
 
@@ -143,6 +159,15 @@ def endpoint(engine: Engine) -> Endpoint:
             said[key] = json.loads(said[key])
     known = {field.name for field in fields(Endpoint)}
     return Endpoint(model=engine.path, **{key: value for key, value in said.items() if key in known})
+
+
+def apart(engine: Engine) -> list[Engine]:
+    """Return an engine for each address of ``engine`` alone, to look at them one by one; their identity is the same."""
+    options = dict(engine.options)
+    more = options.pop("more_urls", ())
+    return [
+        replace(engine, options=tuple({**options, "base_url": url}.items())) for url in (options["base_url"], *more)
+    ]
 
 
 def _flat(value: Any) -> Any:
@@ -165,6 +190,19 @@ def _check(settings: Mapping[str, Any]) -> None:
         valid, what = known[key]
         if not valid(value):
             raise ModelError(f"engine: {key} {what}, not '{one_line(str(value), 40)}'")
+
+
+def _addresses(spec: ModelSpec) -> list[str]:
+    """Return the addresses of an entry, at least one."""
+    said = spec.base_url if isinstance(spec.base_url, tuple) else (spec.base_url,)
+    if not said:
+        raise ModelError("base_url is an empty list; write an address such as https://host/v1, or leave it out")
+    urls = [_normalised(url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL) for url in said]
+    if twice := next((url for url in urls if urls.count(url) > 1), None):
+        raise ModelError(f"base_url names {twice} twice; name each address once")
+    if len({_is_openai(url) for url in urls}) > 1:
+        raise ModelError("base_url names OpenAI and other addresses, which are not one model; make an entry of each")
+    return urls
 
 
 def _normalised(url: str) -> str:

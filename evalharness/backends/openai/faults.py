@@ -15,6 +15,7 @@ from evalharness.types import Result
 
 WORDS = 400  # characters of a server's words that are shown
 RETRIED = (408, 409, 425, 429)
+BUSY = (429, 503, 529)  # too many requests, no capacity now, overloaded
 _CONTEXT = re.compile(
     r"context[ _](?:length|window|size)|max_model_len|prompt is too long|input is too long", re.IGNORECASE
 )
@@ -45,14 +46,21 @@ _MENDS = {  # a field of the request -> what to write so that it is not sent, or
 class AgainError(Exception):
     """An attempt that failed for a fault that may pass. ``wait`` is what the server asked for, in seconds.
 
-    ``told`` marks a server that only asks to wait; ``unreachable`` one that was never spoken to.
+    ``told`` marks a server that only asks to wait, ``unreachable`` one that was not spoken to, ``broken`` a connection that
+    failed, then or later.
     """
 
     def __init__(
-        self, kind: str, words: str, wait: float | None = None, told: bool = False, unreachable: bool = False
+        self,
+        kind: str,
+        words: str,
+        wait: float | None = None,
+        told: bool = False,
+        unreachable: bool = False,
+        broken: bool = False,
     ) -> None:
         super().__init__(f"{kind}: {words}" if words else kind)
-        self.kind, self.wait, self.told, self.unreachable = kind, wait, told, unreachable
+        self.kind, self.wait, self.told, self.unreachable, self.broken = kind, wait, told, unreachable, broken
 
 
 class ItemError(Exception):
@@ -139,7 +147,7 @@ def fault(endpoint: Endpoint, status: int, text: str, wait: float | None, locati
     if status in (401, 403) and not _about_logprobs(error):  # OpenAI's reasoning models forbid them with 403
         return _refused(endpoint, words)
     if status in RETRIED or status >= 500:
-        return AgainError(f"HTTP {status}", error.words, wait, told=status == 429 or wait is not None)
+        return AgainError(f"HTTP {status}", error.words, wait, told=status in BUSY or wait is not None)
     if 300 <= status < 400:
         return ModelError(f"{endpoint.base_url} redirects to {location or 'another address'}; write that as base_url")
     if status == 404 or _NO_MODEL.search(f"{error.code} {error.words}"):

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from evalharness.backends.openai.entry import endpoint
+from evalharness.backends.openai.faults import AgainError
 from evalharness.types import Engine
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def listed(engine: Engine) -> list[str]:
 
 async def _names(client: Client) -> list[str]:
     try:
-        return await client.model_names()
+        return list(await client.models())
+    except AgainError:
+        return []
     finally:
         await client.close()

@@ -1,87 +1,96 @@
-"""How many requests an endpoint gets at once, and how soon: fewer when it asks for patience, more while it answers.
+"""How many requests an address gets at once, and how soon: fewer when it asks for patience, more while it answers.
 
-Additive increase, multiplicative decrease (Chiu and Jain, 1989), as TCP has it: one cut an episode of congestion.
+Additive increase, multiplicative decrease (Chiu and Jain, 1989), as TCP has it: one cut an episode of congestion. Where
+even one at once is too many, a rest between them goes on where the limit ends, as the pacing of TCP senders has it. Pure.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections import deque
+import math
 
 CUT = 0.5
+SHARE = 0.05  # of a small limit: what an answer adds to it at most, so that few of the answers cost a refusal
+SOON = 32  # answers in a row after which the limit grows twice as fast: what was short of capacity is not any more
+REST = 1.0  # seconds between two requests at most, unless one takes longer
+_SMOOTH = 1 / 8  # the share of the newest in the mean seconds a request takes (RFC 6298)
 
 
 class Pace:
-    """At most ``limit`` requests at once, from 1 to ``most``, begun evenly at most ``per_minute`` of them (``None``: any).
+    """At most ``limit`` requests at once, up to ``most`` of them, and as many requests and tokens a minute as are allowed.
 
-    To be used inside one event loop. ``limit`` grows by one while as many requests as it allows are answered. Told to
-    wait, it is halved; requests that were under way then do not halve it again.
+    All times are of one monotonic clock, in seconds. ``limit`` grows by one while as many requests as it allows are
+    answered, more slowly below five, and sooner the longer none was refused. Told to wait, it is halved; requests that were
+    under way then do not halve it again. Below ``most`` requests begin evenly: a limit of 0.5 is one request at a time, and
+    after it a rest as long as it took. Requests and tokens a minute (``None``: any) are spread evenly as well.
     """
 
-    def __init__(self, most: int, per_minute: int | None = None) -> None:
+    def __init__(self, most: int, requests_per_minute: int | None = None, tokens_per_minute: int | None = None) -> None:
         self.most, self.limit = most, float(most)
-        self._gap = 0.0 if per_minute is None else 60.0 / per_minute
-        self._begun = self._under_way = 0
+        self.under_way = self.cuts = 0
+        self._gap = 60.0 / requests_per_minute if requests_per_minute else 0.0
+        self._token_gap = 60.0 / tokens_per_minute if tokens_per_minute else 0.0
+        self._begun = self._answers = 0  # answers: since the last cut
         self._episode = 0  # requests begun before the last cut
-        self._not_before = 0.0  # of the next request, on the monotonic clock
-        self._waiting: deque[asyncio.Future[int | None]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-        self._stopped = False
+        self._took: float | None = None  # seconds a request takes
+        self._answered = False  # whether that is of answers
+        self._not_before = self._next = self._next_tokens = 0.0
 
-    async def turn(self) -> int | None:
-        """Wait for a request's turn; return its number, which ``ended`` wants, or ``None`` after ``stop``."""
-        if self._stopped:
-            return None
-        if not self._waiting and self._may_begin():
-            return self._begin()
-        turn: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        self._wake()
-        return await turn
+    def ready(self, now: float) -> float:
+        """Return the seconds until a request may begin; infinite where one has to end first."""
+        if self.under_way >= math.ceil(self.limit):
+            return math.inf
+        return max(0.0, max(self._not_before, self._next, self._next_tokens) - now)
 
-    def ended(self, number: int, answered: bool) -> None:
-        """Take in that request ``number`` is over, and whether it was ``answered`` (if not, the limit stays)."""
-        self._under_way -= 1
-        if answered and number > self._episode:
-            self.limit = min(float(self.most), self.limit + 1.0 / self.limit)
-        self._wake()
-
-    def told_to_wait(self, number: int, seconds: float) -> None:
-        """Take in that the server asks request ``number`` for patience, and that none is welcome for ``seconds``."""
-        if number > self._episode:
-            self._episode = self._begun
-            self.limit = max(1.0, self.limit * CUT)
-        self._not_before = max(self._not_before, time.monotonic() + seconds)
-
-    def stop(self) -> None:
-        """Give no more turns."""
-        self._stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
-        while self._waiting:
-            if not (turn := self._waiting.popleft()).done():
-                turn.set_result(None)
-
-    def _may_begin(self) -> bool:
-        return self._under_way < int(self.limit) and self._not_before <= time.monotonic()
-
-    def _begin(self) -> int:
+    def begin(self, now: float, tokens: int) -> int:
+        """Take in that a request begins that may take ``tokens``; return its number."""
         self._begun += 1
-        self._under_way += 1
-        if self._gap:
-            self._not_before = max(self._not_before, time.monotonic()) + self._gap
+        self.under_way += 1
+        if gap := max(self._gap, self._rest()):
+            self._next = max(self._next, now) + gap
+        if self._token_gap:
+            self._next_tokens = max(self._next_tokens, now) + tokens * self._token_gap
         return self._begun
 
-    def _wake(self) -> None:
-        """Give turns to those that wait, as many as may begin now; look again when the time has come for more."""
-        while self._waiting and self._may_begin():
-            if not (turn := self._waiting.popleft()).done():
-                turn.set_result(self._begin())
-        if self._waiting and self._under_way < int(self.limit) and self._timer is None:
-            wait = max(0.0, self._not_before - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(wait, self._look_again)
+    def ended(self, number: int, answered: bool, seconds: float, unused: int = 0) -> None:
+        """Take in that request ``number`` is over after ``seconds``, and whether it was ``answered`` (if not, the limit stays).
 
-    def _look_again(self) -> None:
-        self._timer = None
-        self._wake()
+        ``unused`` tokens of those counted at its beginning were not taken (below 0: more were).
+        """
+        self.under_way -= 1
+        self._next_tokens -= unused * self._token_gap
+        if answered or not self._answered:
+            fresh = self._took is None or answered > self._answered
+            self._took = seconds if fresh or self._took is None else self._took + _SMOOTH * (seconds - self._took)
+            self._answered = answered
+        if answered and number > self._episode and self.limit < self.most:
+            self._answers += 1
+            step = min(1.0 / self.limit, SHARE * self.limit) * (1.0 + self._answers / SOON)
+            self.limit = min(float(self.most), max(self.limit, self._least()) + step)
+
+    def left(self, tokens: int) -> None:
+        """Take in that a request that had begun was not sent."""
+        self.under_way -= 1
+        self._next_tokens -= tokens * self._token_gap
+
+    def told_to_wait(self, number: int, seconds: float, now: float) -> bool:
+        """Take in that request ``number`` was asked for patience and that none is welcome for ``seconds``; say if that cut.
+
+        A cut is the first such reply of an episode: the requests begun before it do not cut again.
+        """
+        self._not_before = max(self._not_before, now + seconds)
+        if number <= self._episode:
+            return False
+        self._episode, self._answers = self._begun, 0
+        self.limit = max(self._least(), self.limit * CUT)
+        self.cuts += 1
+        return True
+
+    def _rest(self) -> float:
+        """Return the seconds between two beginnings that keep ``limit`` requests under way."""
+        if self.limit >= self.most or self._took is None:
+            return 0.0
+        return min(self._took / self.limit, max(REST, self._took))
+
+    def _least(self) -> float:
+        """Return the limit at which the rest is longest; a lower one would only take longer to come back from."""
+        return 1.0 if not self._took else min(1.0, self._took / REST)
