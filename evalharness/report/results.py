@@ -8,15 +8,10 @@ from typing import Any
 
 from evalharness.files import safe_name
 from evalharness.report import words
-from evalharness.report.leaderboard import Model, language, model_named, part
+from evalharness.report.leaderboard import AXES, Model, language, model_named, part
 from evalharness.report.scores import Group, Line, Scale, best_first, group_order
 
 Json = Mapping[str, Any]
-AXES = {  # of groups, beside languages and categories: the heading, and what one is
-    "family": ("By language family", "Family"),
-    "script": ("By script", "Script"),
-    "resource": ("By resource level of the language", "Resources"),
-}
 
 
 @dataclass(frozen=True, slots=True)
