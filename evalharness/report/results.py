@@ -8,8 +8,8 @@ from typing import Any
 
 from evalharness.files import safe_name
 from evalharness.report import words
-from evalharness.report.leaderboard import AXES, Model, language, model_named, part
-from evalharness.report.scores import Group, Line, Scale, best_first, group_order
+from evalharness.report.leaderboard import AXES, Model, language, model_named
+from evalharness.report.scores import Group, Line, Scale, best_first, group_order, line_of
 
 Json = Mapping[str, Any]
 
@@ -129,7 +129,7 @@ def _board(task: Json, rows: Sequence[Json], models: Mapping[str, Model]) -> Tas
 
     def line(column: Column, name: str) -> Line | None:
         row = overall.get((column, name))
-        return None if row is None else _line(row, column.scale, models)
+        return None if row is None else line_of(row, column.scale, models)
 
     lines = [(model_named(name, models), tuple(line(column, name) for column in columns)) for name in named]
     at = columns.index(headline)
@@ -165,17 +165,6 @@ def _scale(ends: Sequence[float] | None) -> Scale:
     return Share(0.0, 1.0) if tuple(ends) == (0.0, 1.0) else Scale(*ends)
 
 
-def _line(row: Json, scale: Scale, models: Mapping[str, Model]) -> Line:
-    said = words.reason(row["reason"])
-    if row["missing_languages"] and row["value"] is None:
-        said = "no scores in " + ", ".join(language(code).english for code in row["missing_languages"])
-    return Line(
-        model=model_named(row["model"], models), scale=scale, value=row["value"], low=row["ci_low"], high=row["ci_high"],
-        method=words.interval(row["interval"]), reason=said, n_prompts=row["n_prompts"], n_scores=row["n_scores"],
-        n_missing=row["n_missing"], n_failed=row["n_failed"], missing=part(row["n_missing"], row["n_scores"]),
-    )  # fmt: skip
-
-
 def _rank(line: Line | None, column: Column, name: str) -> tuple[bool, float, str]:
     if line is None or line.value is None:
         return (True, 0.0, name)
@@ -185,7 +174,7 @@ def _rank(line: Line | None, column: Column, name: str) -> tuple[bool, float, st
 def _groups(rows: Iterable[Json], models: Mapping[str, Model], by_language: bool) -> tuple[Group, ...]:
     members: dict[str, list[Line]] = {}
     for row in rows:
-        members.setdefault(row["group"], []).append(_line(row, _column(row).scale, models))
+        members.setdefault(row["group"], []).append(line_of(row, _column(row).scale, models))
     found = [
         Group(name, language(name) if by_language else None, tuple(sorted(lines, key=best_first)))
         for name, lines in members.items()

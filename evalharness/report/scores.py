@@ -147,7 +147,7 @@ def _board(about: Json, task: str, summary: Json, models: Mapping[str, Model]) -
 
 
 def _lines(rows: Iterable[Json], scale: Scale, models: Mapping[str, Model]) -> tuple[Line, ...]:
-    lines = [_line(row, scale, models) for row in rows]
+    lines = [line_of(row, scale, models) for row in rows]
     return tuple(sorted(lines, key=best_first))
 
 
@@ -156,7 +156,8 @@ def best_first(line: Line) -> tuple[bool, float, str]:
     return (line.value is None, -(line.value or 0.0), line.model.name)
 
 
-def _line(row: Json, scale: Scale, models: Mapping[str, Model]) -> Line:
+def line_of(row: Json, scale: Scale, models: Mapping[str, Model]) -> Line:
+    """Return a row of ``results`` as the line of its model."""
     said = words.reason(row["reason"])
     if row["missing_languages"] and row["value"] is None:
         said = "no scores in " + ", ".join(language(code).english for code in row["missing_languages"])
