@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from evalharness.backends import executor as executor_of
 from evalharness.battles import validated
 from evalharness.catalog import Catalog, split_names
 from evalharness.errors import UsageError, suggestion
@@ -83,6 +84,8 @@ def run(
     shard: str | None = None,
     choices: Literal["auto", "likelihood", "generate"] = "auto",
     allow_code_execution: bool = False,
+    executor: Literal["local", "ray"] = "local",
+    ray_address: str | None = None,
     until: Until = "report",
     listen: Listener = quiet,
 ) -> Outcome:
@@ -104,7 +107,8 @@ def run(
         shard=None if shard is None else shard_of(shard), choices=choices, allow_code_execution=allow_code_execution,
     )  # fmt: skip
     _check(ask)
-    return run_ask(ask, ask.folder(Path(results)), until=until, listen=listen, max_cost=max_cost)
+    place = executor_of(executor, ray_address)
+    return run_ask(ask, ask.folder(Path(results)), until=until, listen=listen, max_cost=max_cost, executor=place)
 
 
 def resume(
@@ -112,11 +116,14 @@ def resume(
     *,
     results: Folder = "results",
     max_cost: float | None = None,
+    executor: Literal["local", "ray"] = "local",
+    ray_address: str | None = None,
     until: Until = "report",
     listen: Listener = quiet,
 ) -> Outcome:
     """Go on with the stored run ``name`` in the folder ``results``: ask what is missing or failed for a passing fault."""
-    return resume_run(name, Path(results), until=until, listen=listen, max_cost=max_cost)
+    place = executor_of(executor, ray_address)
+    return resume_run(name, Path(results), until=until, listen=listen, max_cost=max_cost, executor=place)
 
 
 def extend(
@@ -126,12 +133,15 @@ def extend(
     judge: str | Sequence[str] = (),
     results: Folder = "results",
     max_cost: float | None = None,
+    executor: Literal["local", "ray"] = "local",
+    ray_address: str | None = None,
     listen: Listener = quiet,
 ) -> Outcome:
     """Add models and judges (``JUDGE`` or ``JUDGE=MODEL``) to the stored run ``name``; only what is new is asked."""
     return extend_run(
-        name, Path(results), models=_names(models), judges=_names(judge), listen=listen, max_cost=max_cost
-    )
+        name, Path(results), models=_names(models), judges=_names(judge), listen=listen, max_cost=max_cost,
+        executor=executor_of(executor, ray_address),
+    )  # fmt: skip
 
 
 def rank(

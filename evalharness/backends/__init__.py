@@ -5,15 +5,19 @@ A backend is a module of this folder, named in NAMES, with a ``BACKEND``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-from evalharness.backends.kind import BackendKind
+from evalharness.backends.kind import LOCAL, BackendKind, Executor
+from evalharness.errors import UsageError, suggestion
 from evalharness.specs.model import ModelSpec
 from evalharness.types import Backend, Engine
 
 NAMES = ("hf", "openai", "replay", "vllm")
+_ADDRESS = re.compile(r"^(auto|(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5})$")
 
 
 class _Backends(Mapping[str, BackendKind]):
@@ -40,6 +44,27 @@ def resolve(spec: ModelSpec) -> Engine:
     return BACKENDS[spec.backend].resolve(spec)
 
 
-def opened(engine: Engine, logs: Path) -> Backend:
+def opened(engine: Engine, logs: Path, executor: Executor = LOCAL) -> Backend:
     """Return a backend for ``engine`` that loads at its first request; its log is kept in the folder ``logs``."""
-    return BACKENDS[engine.backend].open(engine, logs)
+    kind = BACKENDS[engine.backend]
+    if executor.name == "ray" and kind.spread is not None:
+        return kind.spread(engine, logs, executor.address)
+    return kind.open(engine, logs)
+
+
+def executor(name: str, address: str | None = None) -> Executor:
+    """Return the executor called ``name``; a UsageError where it cannot be used as it was asked for."""
+    if name == "local":
+        if address is not None:
+            raise UsageError(f"--ray-address {address}: is for --executor ray; add it, or leave the address out")
+        return LOCAL
+    if name != "ray":
+        raise UsageError(f"--executor {name}: {suggestion(name, ('local', 'ray'))}")
+    if address is not None and not _ADDRESS.match(address):
+        raise UsageError(
+            f"--ray-address {address}: write auto (the cluster that this machine belongs to) or HOST:PORT of its head, or "
+            "leave it out for a Ray of this machine alone; Ray's client (ray://) is not used: type the command on a node"
+        )
+    if find_spec("ray") is None:
+        raise UsageError("--executor ray: ray is not installed; pip install 'evalharness[vllm,ray]'")
+    return Executor("ray", address)

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from evalharness.backends.descendants import MARK, kill_marked, new_mark
 from evalharness.backends.wire import line, plain_request, result_of
 from evalharness.errors import BackendError, ModelError
 from evalharness.text import terminal_safe
@@ -37,7 +38,10 @@ _UNLESS_SET = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 
 LOADING_CHARACTERS = 100
 _LOG_PREFIX = re.compile(r"^(\(.*?\) )?[A-Z]+ \d\d-\d\d \S+ \[\S+\] ")  # of vLLM: process, level, time, place
-_FIRST_ERROR = re.compile(r"^.*?\b((?:[A-Za-z_]+\.)*[A-Za-z]*(?:Error|Exception): .+)$", re.MULTILINE)
+_FIRST_ERROR = re.compile(
+    r"^.*?\b((?:[A-Za-z_]+\.)*[A-Za-z]*(?:Error|Exception): .+|[A-Za-z ]*[Pp]roc\b.* died unexpectedly.*)$",
+    re.MULTILINE,
+)
 
 
 class ProcessBackend:
@@ -207,6 +211,8 @@ class _Child:
         results_read, results_write = os.pipe()
         # The kernel's parent-death signal follows the starting thread, so it is asked for only where that one lasts.
         parent = os.getpid() if threading.current_thread() is threading.main_thread() else 0
+        mark = new_mark()
+        self._mark = mark[MARK]
         numbers = [str(number) for number in (control_read, results_write, parent)]
         try:
             with open(log, "ab") as output:
@@ -215,7 +221,7 @@ class _Child:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
-                    env={**_UNLESS_SET, **os.environ, **_ENVIRONMENT, **_import_path(), **environment},
+                    env={**_UNLESS_SET, **os.environ, **_ENVIRONMENT, **_import_path(), **environment, **mark},
                     pass_fds=(control_read, results_write),
                     start_new_session=True,
                 )
@@ -260,7 +266,7 @@ class _Child:
         return f"ended with exit code {code}"
 
     def end(self) -> None:
-        """End the process by closing its pipe, then SIGTERM, then SIGKILL; the last reaches its group in any case."""
+        """End the process by closing its pipe, then SIGTERM, then SIGKILL; the last reaches all it started in any case."""
         self._control.close()
         for number, seconds in ENDING:
             if number is not None:
@@ -270,6 +276,7 @@ class _Child:
                 break
             except subprocess.TimeoutExpired:
                 continue
+        kill_marked(self._mark)
         deadline = time.monotonic() + GROUP_SECONDS
         while self._signal(signal.SIGKILL) and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -24,6 +24,7 @@ from importlib import import_module
 from queue import Empty, SimpleQueue
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
+from evalharness.backends.descendants import MARK, kill_marked
 from evalharness.backends.wire import engine_of, line, request_of
 from evalharness.errors import ModelError
 from evalharness.types import Request, Result
@@ -44,7 +45,7 @@ class StreamRunner(Protocol):
     """A loaded engine that takes requests while it answers others.
 
     ``add`` takes a request under a number, ``step`` computes a little and returns what has finished, ``busy`` says
-    whether anything has not.
+    whether anything has not, ``close`` frees what does not end with this process.
     """
 
     @property
@@ -53,6 +54,8 @@ class StreamRunner(Protocol):
     def add(self, number: int, request: Request) -> None: ...
 
     def step(self) -> list[tuple[int, Result]]: ...
+
+    def close(self) -> None: ...
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -67,6 +70,7 @@ def main(arguments: Sequence[str]) -> None:
         runner = _load(inbox, outbox, arguments[3])
         if isinstance(runner, StreamRunner):
             _stream(inbox, outbox, runner)
+            runner.close()
         elif runner is not None:
             _group_by_group(inbox, outbox, runner)
 
@@ -164,7 +168,7 @@ def _die_with(parent: int) -> None:
 
 
 def _guard(control: int, results: int) -> None:
-    """Fork a process that kills this process group once the control pipe has no writer, or this process has ended.
+    """Fork a process that kills all that this one started once the control pipe has no writer, or this process has ended.
 
     A process of its own, since a thread of this one could neither run while the engine holds the interpreter nor take
     along what the engine has started when the engine is killed.
@@ -183,6 +187,7 @@ def _watch(control: int, engine: int) -> NoReturn:
     deadline = time.monotonic() + END_SECONDS
     while os.getppid() == engine and time.monotonic() < deadline:
         time.sleep(0.05)
+    kill_marked(os.environ[MARK])
     os.killpg(0, signal.SIGKILL)
     os._exit(0)
 

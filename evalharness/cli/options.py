@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from evalharness.catalog import split_names
 from evalharness.cli.verb import said
 from evalharness.errors import UsageError, suggestion
 from evalharness.specs.sampling import fault
 from evalharness.types import Sampling
+
+if TYPE_CHECKING:
+    from evalharness.backends.kind import Executor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,6 +64,33 @@ _STATISTICS = (
         help="Whether a match of which one verdict is missing counts.",
     ),
 )  # fmt: skip
+
+
+_EXECUTOR = (
+    click.option(
+        "--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+        help="Where models of vLLM run: in processes of this machine, or on Ray.",
+    ),
+    click.option(
+        "--ray-address", metavar="ADDRESS", show_default="a Ray of this machine alone",
+        help="The Ray cluster that this machine belongs to: auto, or HOST:PORT of its head.",
+    ),
+)  # fmt: skip
+
+
+def executor(command: F) -> F:
+    """Give ``command`` the options that say where engines run."""
+    for option in reversed(_EXECUTOR):
+        command = option(command)
+    return command
+
+
+def executor_of(name: str, address: str | None) -> Executor:
+    """Return the executor that the options ask for; an address that no flag says is for Ray alone."""
+    from evalharness.backends import executor as found
+
+    flag = click.get_current_context().get_parameter_source("ray_address") is ParameterSource.COMMANDLINE
+    return found(name, address if name == "ray" or flag else None)
 
 
 def statistics(command: F) -> F:

@@ -107,8 +107,10 @@ def _play(words: dict[str, Any], statistics: Statistics, until: Until) -> int:
     from evalharness.cli.running import play
     from evalharness.run import run
 
+    executor = options.executor_of(words["executor"], words["ray_address"])
+
     def do(listen: Listener, stop: Stop) -> Outcome:
-        return run(ask, root, until=until, listen=listen, stop=stop, max_cost=words["max_cost"])
+        return run(ask, root, until=until, listen=listen, stop=stop, max_cost=words["max_cost"], executor=executor)
 
     return play(do, root, words["as_json"])
 
@@ -126,6 +128,7 @@ def _foresee(ask: Ask, root: Path, until: Until, as_json: bool) -> int:
 
 @click.command("run", cls=Verb)
 @asking
+@options.executor
 @options.statistics
 @click.option(
     "--on-candidate-failure",
@@ -175,6 +178,7 @@ def estimate_command(**words: Any) -> int:
 
 @click.command("generate", cls=Verb)
 @asking
+@options.executor
 def generate_command(**words: Any) -> int:
     """Only generate the completions; `judge RUN` and `report RUN` go on."""
     from evalharness.plan import Statistics

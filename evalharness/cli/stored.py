@@ -11,17 +11,18 @@ from evalharness.cli import complete, options
 from evalharness.cli.verb import Verb
 
 if TYPE_CHECKING:
+    from evalharness.backends.kind import Executor
     from evalharness.run import Outcome, Until
     from evalharness.stages.stream import Stop
     from evalharness.types import Listener
 
 
-def _go_on(name: str, root: Path, as_json: bool, until: Until, max_cost: float | None) -> int:
+def _go_on(name: str, root: Path, as_json: bool, until: Until, max_cost: float | None, executor: Executor) -> int:
     from evalharness.cli.running import play
     from evalharness.run import resume
 
     def do(listen: Listener, stop: Stop) -> Outcome:
-        return resume(name, root, until=until, listen=listen, stop=stop, max_cost=max_cost)
+        return resume(name, root, until=until, listen=listen, stop=stop, max_cost=max_cost, executor=executor)
 
     return play(do, root, as_json)
 
@@ -35,6 +36,7 @@ def _go_on(name: str, root: Path, as_json: bool, until: Until, max_cost: float |
 @click.option("--judge-model", metavar="M", shell_complete=complete.models, help="The model of those judges.")
 @options.results
 @options.max_cost
+@options.executor
 @options.as_json
 def judge_command(
     run: str,
@@ -42,6 +44,8 @@ def judge_command(
     judge_model: str | None,
     results_folder: Path,
     max_cost: float | None,
+    executor: str,
+    ray_address: str | None,
     as_json: bool,
 ) -> int:
     """Judge the games of RUN that have no verdict yet (and generate what is missing for them).
@@ -53,12 +57,13 @@ def judge_command(
       evalharness judge RUN
       evalharness judge RUN --judge aya,rubric --judge-model openai:gpt-4o-2024-08-06
     """
+    place = options.executor_of(executor, ray_address)
     if not judges:
         if judge_model:
             raise click.UsageError("--judge-model needs --judge: name the judge it is for")
-        return _go_on(run, results_folder, as_json, "judge", max_cost)
+        return _go_on(run, results_folder, as_json, "judge", max_cost, place)
     named = tuple(name if "=" in name or not judge_model else f"{name}={judge_model}" for name in judges)
-    return _extend(run, results_folder, as_json, max_cost, judges=named)
+    return _extend(run, results_folder, as_json, max_cost, place, judges=named)
 
 
 @click.command("add", cls=Verb)
@@ -69,23 +74,37 @@ def judge_command(
 )  # fmt: skip
 @options.results
 @options.max_cost
+@options.executor
 @options.as_json
-def add_command(run: str, models: tuple[str, ...], results_folder: Path, max_cost: float | None, as_json: bool) -> int:
+def add_command(
+    run: str,
+    models: tuple[str, ...],
+    results_folder: Path,
+    max_cost: float | None,
+    executor: str,
+    ray_address: str | None,
+    as_json: bool,
+) -> int:
     """Add models to RUN: they answer its prompts and meet its models before its judges; nothing else is asked again.
 
     \b
     Example:
       evalharness add m-arenahard-mini-1a2b3c4d --models hf:org/new-model
     """
-    return _extend(run, results_folder, as_json, max_cost, models=models)
+    place = options.executor_of(executor, ray_address)
+    return _extend(run, results_folder, as_json, max_cost, place, models=models)
 
 
-def _extend(name: str, root: Path, as_json: bool, max_cost: float | None, **more: tuple[str, ...]) -> int:
+def _extend(
+    name: str, root: Path, as_json: bool, max_cost: float | None, executor: Executor, **more: tuple[str, ...]
+) -> int:
     from evalharness.cli.running import play
     from evalharness.run import extend
 
     def do(listen: Listener, stop: Stop) -> Outcome:
-        return extend(name, root, listen=listen, stop=stop, max_cost=max_cost, **more)  # type: ignore[arg-type]
+        return extend(
+            name, root, listen=listen, stop=stop, max_cost=max_cost, executor=executor, **more,  # type: ignore[arg-type]
+        )  # fmt: skip
 
     return play(do, root, as_json)
 
@@ -94,10 +113,19 @@ def _extend(name: str, root: Path, as_json: bool, max_cost: float | None, **more
 @click.argument("run", shell_complete=complete.runs)
 @options.results
 @options.max_cost
+@options.executor
 @options.as_json
-def resume_command(run: str, results_folder: Path, max_cost: float | None, as_json: bool) -> int:
+def resume_command(
+    run: str,
+    results_folder: Path,
+    max_cost: float | None,
+    executor: str,
+    ray_address: str | None,
+    as_json: bool,
+) -> int:
     """Go on with RUN: ask what is missing or failed for a passing fault, then write tables and page."""
-    return _go_on(run, results_folder, as_json, "report", max_cost)
+    place = options.executor_of(executor, ray_address)
+    return _go_on(run, results_folder, as_json, "report", max_cost, place)
 
 
 @click.command("report", cls=Verb)

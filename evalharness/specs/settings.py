@@ -28,7 +28,8 @@ class Settings:
     """Defaults of options, by the option's name with underscores; a flag or an environment variable wins over them.
 
     ``models``, ``task``, ``languages``, ``judge``, ``by`` and ``pool`` are lists, or text with commas. ``gen`` holds
-    sampling values. ``specs`` are folders of tasks and judges, ``results`` is the folder of journals and runs.
+    sampling values. ``specs`` are folders of tasks and judges, ``results`` is the folder of journals and runs,
+    ``ray_address`` is heard where the executor is ``ray``.
     """
 
     models: tuple[str, ...] | str | None = None
@@ -58,6 +59,8 @@ class Settings:
     sign_flips: int | None = None
     max_cost: float | None = None
     shard: str | None = None
+    executor: Literal["local", "ray"] | None = None
+    ray_address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

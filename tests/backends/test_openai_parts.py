@@ -265,6 +265,15 @@ def test_a_token_across_the_border_belongs_to_the_continuation() -> None:
     assert logprobs.of_continuation("The sky is grün", "grün", reply) is None
 
 
+def test_the_first_bytes_of_a_letter_belong_to_the_continuation_that_begins_with_it() -> None:
+    reply = {
+        "tokens": ["Η", " Άννα", "", " ψ", "", "η", "."],
+        "token_logprobs": [None, -1.0, -2.0, -4.0, -8.0, -16.0, -99.0],
+    }
+    assert logprobs.of_continuation("Η Άννα ψη", " ψη", reply) == -30.0
+    assert logprobs.of_continuation("Η Άννα ψη", "η", reply) == -24.0
+
+
 def test_retry_after_is_read_as_milliseconds_seconds_or_a_date() -> None:
     now = 1_800_000_000.0
     assert wait_of({"retry-after-ms": "1500", "retry-after": "9"}, now) == 1.5

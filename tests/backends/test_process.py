@@ -205,6 +205,16 @@ def test_a_load_that_fails_says_why(
     assert backend.loads == 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the environment of processes")
+def test_a_killed_child_takes_those_along_that_left_its_group(toy: Callable[..., ProcessBackend]) -> None:
+    backend, other = toy(), toy()
+    daemon, neighbour = (int(result.text or 0) for one in (backend, other) for result in one.submit(asked("daemon")))
+    os.kill(backend.pid or 0, signal.SIGKILL)
+    assert gone(daemon) and alive(neighbour)  # each engine's own, and no other's
+    other.close()
+    assert gone(neighbour)
+
+
 def test_close_ends_every_process_and_may_be_repeated(toy: Callable[..., ProcessBackend]) -> None:
     backend = toy()
     (started,) = backend.submit(asked("child"))
@@ -250,8 +260,9 @@ from evalharness.types import Engine, Request
 
 def main():
     backend = ProcessBackend(Engine("toy", "toy", "w"), "toy_engine")
-    (result,) = backend.submit([Request("1", "generate", None, "child")])
-    print(backend.pid, result.text, flush=True)
+    asked = [Request(verb, "generate", None, verb) for verb in ("child", "daemon")]
+    started = [result.text for result in backend.submit(asked)]
+    print(backend.pid, *started, flush=True)
     if "idle" in sys.argv[1]:
         time.sleep(600)
     list(backend.submit([Request("2", "generate", None, "hold")]))
@@ -265,16 +276,20 @@ else:
 
 @contextmanager
 def started_parent(where: str) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
-    """Start a process that uses a backend in its main or another thread; yield it, and its engine's and grandchild's ids."""
+    """Start a process that uses a backend in its main or another thread.
+
+    Yields it, and the ids of its engine and of what that started: a grandchild, and one in a session of its own.
+    """
     root = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{HERE}"}
     command = [sys.executable, "-c", textwrap.dedent(PARENT), where]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
-        pids = [int(pid) for pid in parent.stdout.readline().split()]
-        assert len(pids) == 2 and all(alive(pid) for pid in pids)
-        time.sleep(0.3)  # the engine is then in its long operation, during which no thread of its own can run
+        pids: list[int] = []
         try:
+            pids += [int(pid) for pid in parent.stdout.readline().split()]
+            assert len(pids) == 3 and all(alive(pid) for pid in pids)
+            time.sleep(0.3)  # the engine is then in its long operation, during which no thread of its own can run
             yield parent, pids
         finally:
             parent.kill()
@@ -286,12 +301,12 @@ def started_parent(where: str) -> Iterator[tuple[subprocess.Popen[str], list[int
 def test_a_killed_parent_takes_the_child_and_its_children_along(where: str) -> None:
     with started_parent(where) as (parent, pids):
         parent.kill()
-        assert gone(*pids) and members(pids[0]) == []
+        assert gone(*pids, *members(pids[0])) and members(pids[0]) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
 def test_the_child_of_a_killed_parent_ends_even_without_its_guard() -> None:
-    with started_parent("main") as (parent, (engine, grandchild)):
+    with started_parent("main") as (parent, (engine, grandchild, _)):
         (guard,) = set(members(engine)) - {engine, grandchild}
         os.kill(guard, signal.SIGKILL)
         parent.kill()

@@ -40,6 +40,8 @@ class Toy:
             os.kill(os.getpid(), signal.SIGKILL)
         if verb == "child":
             return str(subprocess.Popen(["sleep", "600"]).pid)
+        if verb == "daemon":
+            return str(subprocess.Popen(["sleep", "600"], start_new_session=True).pid)
         if verb == "sleep":
             time.sleep(float(rest))
         if verb == "hold":

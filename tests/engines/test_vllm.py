@@ -1,14 +1,9 @@
-"""vLLM answers as transformers does: texts, likelihoods, labels, chats, thoughts, adapters; and leaves nothing behind."""
+"""vLLM answers as transformers does: texts, likelihoods, labels, chats, thoughts, adapters, parts of a model, whole numbers."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import textwrap
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,122 +11,148 @@ from typing import Any
 
 import psutil
 import pytest
-from agreement import Plain, check
+from agreement import Plain, ask, check, generate, likelihood, prompts
 
+from evalharness.backends.descendants import MARK, marked
 from evalharness.backends.process import ProcessBackend
 from evalharness.errors import BackendError, ModelError
-from evalharness.types import Message, Request, Result, Sampling
+from evalharness.identity import request_id
+from evalharness.types import Message, Sampling
 
 pytestmark = pytest.mark.engines
 
 Opener = Callable[..., tuple[Any, Any]]
-TEXTS = sorted((Path(__file__).resolve().parents[2] / "tasks" / "m-arenahard-mini").glob("*.jsonl"))
 SAYS = "Yes, this is my answer."
+PAIRS = prompts(23)
+TEXTS = [text for text, _ in PAIRS]
 
 
-def prompts(number: int) -> list[str]:
-    """Return the beginnings of questions in many languages."""
-    rows = [json.loads(path.read_text(encoding="utf-8").splitlines()[0]) for path in TEXTS]
-    texts = [next(value for value in row.values() if isinstance(value, str) and len(value) > 30) for row in rows]
-    return [text[:60].strip() for text in texts][:number]
+@pytest.fixture(scope="module")
+def plain(tiny_model: Path) -> Plain:
+    return Plain(tiny_model)
 
 
-def ask(backend: Any, requests: list[Request]) -> list[Result]:
-    found = {result.id: result for result in backend.submit(iter(requests))}
-    return [found[request.id] for request in requests]
+def test_texts_agree(base: tuple[Any, Any], plain: Plain) -> None:
+    engine, backend = base
+    ids = [plain.ids(text) for text in TEXTS]
+    answers = ask(backend, [generate(engine, f"{i}", text) for i, text in enumerate(TEXTS)])
+    assert check([plain.greedy(prompt) for prompt in ids], [str(result.text) for result in answers]) == 1.0
+    assert [result.tokens_in for result in answers] == [len(prompt) for prompt in ids]
 
 
-def generate(engine: Any, name: str, text: str, **sampling: Any) -> Request:
-    return Request(name, "generate", None, text, Sampling(**{"max_tokens": 16, **sampling}), rendering=engine.rendering)
+def test_likelihoods_and_labels_agree(base: tuple[Any, Any], plain: Plain) -> None:
+    engine, backend = base
+    asked = [likelihood(engine, f"{i}", text, " Paris is old", " and", " x") for i, text in enumerate(TEXTS[:6])]
+    asked += [likelihood(engine, f"e{i}", *pair) for i, pair in enumerate(PAIRS)]
+    asked += [likelihood(engine, "labels", "Answer:", "A", "B", "C", kind="label_logprobs")]
+    for request, answer in zip(asked, ask(backend, asked), strict=True):
+        assert answer.error is None
+        for value, ending in zip(answer.logprobs or (), request.continuations, strict=True):
+            wanted, tokens = plain.ending(str(request.text), ending)
+            assert value == pytest.approx(wanted, abs=1e-3 * tokens)
 
 
-def test_a_base_model_answers_as_plain_transformers_does(opener: Opener, tiny_model: Path) -> None:
-    engine, backend = opener("vllm", "base")
-    plain, texts = Plain(tiny_model), prompts(20)
-    ids = [plain.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-    asked = [generate(engine, f"g{i}", text) for i, text in enumerate(texts)]
-    endings = (" Paris is old", " and", " x")
-    labels = ("A", "B", "C")
-    asked += [
-        Request(f"l{i}", "loglikelihood", None, text, continuations=endings, rendering=engine.rendering)
-        for i, text in enumerate(texts[:6])
-    ]
-    asked += [Request("labels", "label_logprobs", None, "Answer:", continuations=labels, rendering=engine.rendering)]
-    drawn = generate(engine, "drawn", "Hello", temperature=1.0, top_p=0.9, seed=7)
-    asked += [
-        drawn,
-        generate(engine, "cut", texts[0], stop=(text_of(plain, ids[0])[3:5],)),
+def test_stops_lengths_and_contexts(base: tuple[Any, Any], plain: Plain) -> None:
+    engine, backend = base
+    whole = plain.greedy(plain.ids(TEXTS[0])).pieces[-1]
+    asked = [
+        generate(engine, "cut", TEXTS[0], stop=(whole[3:5],)),
         generate(engine, "long", "word " * 600),
-        generate(engine, "room", texts[0], max_tokens=10_000),
+        generate(engine, "room", TEXTS[0], max_tokens=10_000),
     ]
-    answers = {result.id: result for result in ask(backend, asked)}
-    assert backend.loads == 1
-
-    texts_ = [str(answers[f"g{i}"].text) for i in range(len(texts))]
-    assert check([plain.greedy(prompt) for prompt in ids], texts_) == 1.0  # float32: all of them
-    assert [answers[f"g{i}"].tokens_in for i in range(len(texts))] == [len(prompt) for prompt in ids]
-    for i in range(6):
-        found = answers[f"l{i}"].logprobs
-        for value, ending in zip(found or (), endings, strict=True):
-            whole = plain.tokenizer(texts[i] + ending, add_special_tokens=False)["input_ids"]
-            alone = plain.tokenizer(ending, add_special_tokens=False)["input_ids"]
-            continuation = whole[len(ids[i]) :] if whole[: len(ids[i])] == ids[i] else alone
-            assert value == pytest.approx(plain.likelihood(ids[i], continuation), abs=1e-3 * len(continuation))
-    question = plain.tokenizer("Answer:", add_special_tokens=False)["input_ids"]
-    wanted = [
-        plain.likelihood(question, plain.tokenizer(label, add_special_tokens=False)["input_ids"]) for label in labels
-    ]
-    assert answers["labels"].logprobs == pytest.approx(wanted, abs=1e-3)
-    assert answers["cut"].text == text_of(plain, ids[0])[:3] and answers["cut"].finish == "stop"
-    assert answers["long"].finish == "context"
-    assert str(answers["long"].error).endswith("tokens, the model's context 512")
-    assert (answers["room"].tokens_out or 0) + (answers["room"].tokens_in or 0) <= 512
-
-    (again,) = ask(backend, [drawn])
-    (other,) = ask(backend, [replace(drawn, id="drawn2")])
-    assert again.text == answers["drawn"].text != other.text
+    cut, long, room = ask(backend, asked)
+    assert (cut.text, cut.finish) == (whole[:3], "stop")
+    count = len(plain.ids("word " * 600))
+    assert (long.finish, long.error) == ("context", f"the prompt has {count} tokens, the model's context 512")
+    assert (room.tokens_out or 0) + (room.tokens_in or 0) <= 512
     assert backend.loads == 1
 
 
-def text_of(plain: Plain, ids: list[int]) -> str:
-    return plain.greedy(ids).pieces[-1]
+def test_repeats_of_a_prompt_are_drawn_apart_and_each_is_drawn_again_alike(base: tuple[Any, Any]) -> None:
+    engine, backend = base
+    drawn = Sampling(temperature=1.0, top_p=0.95, max_tokens=16, seed=7)
+    names = [request_id(engine, "generate", "Hello", drawn, index=index) for index in range(8)]
+    asked = [replace(generate(engine, name, "Hello"), sampling=drawn) for name in names]
+    first = [result.text for result in ask(backend, asked)]
+    assert len(set(names)) == len(set(first)) == 8
+    assert [ask(backend, [request])[0].text for request in reversed(asked)] == first[::-1]
 
 
-@pytest.mark.parametrize(
-    ("kind", "says"),
-    [
-        ("chat", SAYS),
-        ("thinking", f"<think>Let me see</think>{SAYS}"),
-        ("opened", f"<think>Let me see</think>{SAYS}"),
-        ("empty", ""),
-    ],
-)
+@pytest.mark.parametrize(("kind", "says"), [("opened", f"<think>Let me see</think>{SAYS}"), ("empty", "")])
 def test_a_scripted_model_says_its_text(opener: Opener, kind: str, says: str) -> None:
     engine, backend = opener("vllm", kind)
-    asked = Request(
-        "1",
-        "generate",
-        (Message("user", "Wie spät ist es?"),),
-        None,
-        Sampling(max_tokens=40),
-        rendering=engine.rendering,
-    )
-    (result,) = ask(backend, [asked])
+    (result,) = ask(backend, [generate(engine, "1", (Message("user", "Wie spät ist es?"),), max_tokens=40)])
     assert (result.text, result.finish) == (says, "stop")
 
 
-def test_an_adapter_is_added_to_the_weights(opener: Opener, tiny_models: Path) -> None:
-    texts = prompts(8)
-    answers = {}
-    for backend, kind in (("hf", "lora"), ("vllm", "lora"), ("vllm", "base")):
-        engine, opened = opener(backend, kind)
-        answers[backend, kind] = [
-            r.text for r in ask(opened, [generate(engine, str(i), t) for i, t in enumerate(texts)])
-        ]
-        opened.close()
-    assert answers["vllm", "lora"] != answers["vllm", "base"]
-    equal = [a == b for a, b in zip(answers["vllm", "lora"], answers["hf", "lora"], strict=True)]
-    assert sum(equal) >= 7, answers
+def test_an_adapter_is_added_to_the_weights(opener: Opener, base: tuple[Any, Any]) -> None:
+    answers = []
+    for engine, backend in (opener("hf", "lora"), opener("vllm", "lora"), base):
+        answers.append([r.text for r in ask(backend, [generate(engine, f"a{i}", t) for i, t in enumerate(TEXTS[:8])])])
+    transformers, adapted, unadapted = answers
+    assert adapted != unadapted
+    assert sum(a == b for a, b in zip(adapted, transformers, strict=True)) >= 7, answers
+
+
+def test_a_model_in_two_parts_answers_as_the_whole(
+    opener: Opener, plain: Plain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0|1")  # a core for each part
+    small = {"enforce_eager": True, "max_num_seqs": 8, "max_model_len": 512, "tensor_parallel_size": 2}
+    engine, backend = opener("vllm", "base", engine=small)
+    answers = ask(backend, [generate(engine, f"{i}", text) for i, text in enumerate(TEXTS)])
+    assert check([plain.greedy(plain.ids(text)) for text in TEXTS], [str(result.text) for result in answers]) == 1.0
+    names = [process.name() for process in psutil.Process(backend.pid).children(recursive=True)]
+    assert sum(name.startswith("VLLM::Worker") for name in names) == 2, names
+
+
+def whole_numbers(source: Path, folder: Path) -> None:
+    """Write the model in ``source`` with 8 bits a weight and a scale a row, as compressed-tensors does (W8A8, dynamic)."""
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoTokenizer
+
+    AutoTokenizer.from_pretrained(source).save_pretrained(folder)
+    stored = {}
+    for name, weight in load_file(source / "model.safetensors").items():
+        if "_proj" in name:
+            scale = weight.abs().amax(dim=1, keepdim=True) / 127
+            stored[name.replace("weight", "weight_scale")] = scale
+            stored[name] = (weight / scale).round().to(torch.int8)
+        else:
+            stored[name] = weight
+    save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
+    kind = {"num_bits": 8, "type": "int", "symmetric": True}
+    group = {
+        "targets": ["Linear"],
+        "weights": {**kind, "strategy": "channel", "dynamic": False},
+        "input_activations": {**kind, "strategy": "token", "dynamic": True},
+    }
+    words = {
+        "quant_method": "compressed-tensors",
+        "format": "int-quantized",
+        "quantization_status": "compressed",
+        "config_groups": {"group_0": group},
+        "ignore": ["lm_head"],
+    }
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": words}), encoding="utf-8")
+
+
+def test_a_quantised_checkpoint_is_loaded_as_it_says(
+    opener: Opener, plain: Plain, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "int8"
+    folder.mkdir()
+    whole_numbers(tiny_model, folder)
+    engine, backend = opener("vllm", str(folder))
+    asked = [likelihood(engine, f"e{i}", *pair) for i, pair in enumerate(PAIRS)]
+    off = []
+    for request, answer in zip(asked, ask(backend, asked), strict=True):
+        wanted, tokens = plain.ending(str(request.text), *request.continuations)
+        assert answer.logprobs is not None, answer.error
+        off.append(abs(answer.logprobs[0] - wanted) / tokens)
+    assert 1e-4 < sum(off) / len(off) < 0.1  # not the weights as they were, and close to them
 
 
 def test_a_setting_that_vllm_has_not_is_told_before_anything_loads(opener: Opener) -> None:
@@ -160,38 +181,13 @@ def test_what_vllm_refuses_names_the_cause(opener: Opener) -> None:
         backend.start()
 
 
-PARENT = """
-import sys, time
-from pathlib import Path
-from evalharness.backends import opened, resolve
-from evalharness.specs.model import ModelSpec
-from evalharness.types import Request, Sampling
-engine = resolve(ModelSpec("m", "vllm", sys.argv[1], engine={"enforce_eager": True, "max_num_seqs": 2, "max_model_len": 512}))
-backend = opened(engine, Path(sys.argv[2]))
-requests = (Request(str(i), "generate", None, "Hello", Sampling(max_tokens=400)) for i in range(10_000))
-for result in backend.submit(requests):
-    print(backend.pid, flush=True)
-"""
-
-
-def test_a_killed_parent_leaves_no_engine_behind(tiny_model: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", textwrap.dedent(PARENT), str(tiny_model), str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-        assert len(family) >= 3  # the worker, its guard, the engine's core
-        parent.send_signal(signal.SIGKILL)
-        _, left = psutil.wait_procs(family, timeout=10)
-    assert left == [], [process.cmdline() for process in left]
-
-
-def test_a_killed_core_is_an_error_and_nothing_is_left(opener: Opener) -> None:
-    engine, backend = opener("vllm", "base")
-    assert isinstance(backend, ProcessBackend) and backend.pid is None
+def test_a_killed_core_is_an_error_and_nothing_is_left(base: tuple[Any, Any]) -> None:
+    engine, backend = base
+    assert isinstance(backend, ProcessBackend)
     ask(backend, [generate(engine, "1", "Hello")])
     worker = psutil.Process(backend.pid)
     family = [worker, *worker.children(recursive=True)]
+    assert {process.pid for process in family} <= set(marked(worker.environ()[MARK]))
     core = next(process for process in family if process.name().startswith("VLLM::Eng"))
     core.send_signal(signal.SIGKILL)
     with pytest.raises(
@@ -200,36 +196,3 @@ def test_a_killed_core_is_an_error_and_nothing_is_left(opener: Opener) -> None:
         ask(backend, [generate(engine, "2", "Hello")])
     _, left = psutil.wait_procs(family, timeout=10)
     assert left == []
-
-
-def test_a_run_of_two_models_and_a_judge_loads_each_once(tiny_models: Path, tmp_path: Path) -> None:
-    models = {
-        name: {
-            "backend": "vllm",
-            "path": str(tiny_models / kind),
-            "engine": {"enforce_eager": True, "max_model_len": 1024},
-        }
-        for name, kind in (("one", "base"), ("two", "chat"))
-    }
-    (tmp_path / "evalharness.yaml").write_text(json.dumps({"models": models}), encoding="utf-8")
-    arguments = [
-        "run",
-        "--models",
-        "one,two",
-        "--task",
-        "m-arenahard-mini[de,ar]",
-        "--limit",
-        "2",
-        "--judge",
-        "pairwise-logprob=two",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "evalharness", *arguments], cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "EVALHARNESS_SECRET": "pages"}, timeout=400,
-    )  # fmt: skip
-    assert done.returncode in (0, 3), done.stderr
-    logs = list((tmp_path / "results").rglob("vllm-*.log"))
-    starts = [log.read_text(errors="replace").count("Initializing a V1 LLM engine") for log in logs]
-    assert starts == [1, 1], (logs, starts)
-    time.sleep(0.5)
-    assert [p for p in psutil.process_iter(["cmdline"]) if "VLLM::EngineCore" in (p.info["cmdline"] or [])] == []

@@ -71,8 +71,8 @@ class ItemError(Exception):
         self.finish, self.transient = finish, transient
 
     def result(self, identity: str) -> Result:
-        """Return the item's result; a filtered prompt or too long a one is the model's failure, not an error."""
-        error = str(self) if self.finish == "error" else None
+        """Return the item's result; a filtered prompt or too long a one is the model's failure, whatever the words."""
+        error = None if self.finish == "filtered" else str(self)
         return Result(identity, finish=self.finish, error=error, transient=self.transient)
 
 

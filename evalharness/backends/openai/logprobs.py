@@ -53,8 +53,9 @@ def of_labels(labels: Sequence[str], found: Sequence[tuple[str, float]]) -> tupl
 def of_continuation(text: str, continuation: str, logprobs: Any) -> float | None:
     """Return the summed log-probability of ``continuation`` at the end of ``text``, echoed with one new token after it.
 
-    ``logprobs`` is the choice's ``{"tokens", "token_logprobs"}``. A token across the border belongs to the continuation.
-    ``None`` where the reply has none, or where its tokens do not spell the text.
+    ``logprobs`` is the choice's ``{"tokens", "token_logprobs"}``. A token across the border belongs to the continuation, and
+    so do tokens without a text before its first one: they are the first bytes of a letter, which vLLM spells where it is
+    complete. ``None`` where the reply has none, or where its tokens do not spell the text.
     """
     if not isinstance(logprobs, Mapping):
         return None
@@ -63,7 +64,7 @@ def of_continuation(text: str, continuation: str, logprobs: Any) -> float | None
         return None
     spelled, total = "", 0.0
     for token, value in zip(reversed(tokens), reversed(values), strict=True):
-        if len(spelled) >= len(continuation):
+        if len(spelled) >= len(continuation) and token:
             break
         if not _is_logprob(value):
             return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalharness.backends import replicas, weights
+from evalharness.backends import ray, replicas, weights
 from evalharness.backends.kind import BackendKind
 from evalharness.backends.models import Loader, cache_folder, resolve, settings_of
 from evalharness.backends.process import ProcessBackend
@@ -74,4 +74,4 @@ def _cards(engine: Engine) -> int:
     return 0 if built_for_processors else _parallel(options) * replicas.count(options.get("replicas", 1))
 
 
-BACKEND = BackendKind(resolve=_resolve, open=_open, cards=_cards)
+BACKEND = BackendKind(resolve=_resolve, open=_open, cards=_cards, spread=ray.opened)

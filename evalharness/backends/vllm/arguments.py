@@ -1,4 +1,4 @@
-"""What an entry may say to vLLM: the arguments of its engine, read from its source, so that a slip is told before a load."""
+"""What an entry may say to vLLM in, the arguments of its engine out; a slip is told before a load."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from evalharness.backends.models import RENDERING
+from evalharness.backends.weights import read_json
 from evalharness.errors import ModelError, suggestion
 from evalharness.specs.model import ModelSpec
+from evalharness.types import Engine
 
 # Arguments that change where and how fast a model runs, and not what it answers.
 OPTIONS = (
@@ -28,6 +31,38 @@ FIXED = {
     "logprobs_mode": "engine", "runner": "engine", "convert": "engine", "seed": "generate", "disable_log_stats": "engine",
     "served_model_name": "path", "max_logprobs": "engine", "trust_remote_code": "engine",
 }  # fmt: skip
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the ranks of adapters that vLLM has room for
+_OURS = frozenset({"adapter", "adapter_folder", "replicas", "ray_address", "ray_folder"})
+
+
+def arguments_of(engine: Engine) -> dict[str, Any]:
+    """Return the arguments of vLLM's engine that loads ``engine``, but for where its files lie."""
+    said = {name: _thawed(value) for name, value in (*engine.settings, *engine.options) if name not in _OURS}
+    folder = adapter_of(engine)
+    adapter = {} if folder is None else {"enable_lora": True, "max_loras": 1, "max_lora_rank": _rank(Path(folder))}
+    return {"generation_config": "vllm", "disable_log_stats": True, "seed": 0, **said, **adapter}
+
+
+def adapter_of(engine: Engine) -> str | None:
+    """Return the folder of the adapter that ``engine`` adds to its weights, if it does."""
+    folder: str | None = dict(engine.options).get("adapter_folder")
+    return folder
+
+
+def _rank(adapter: Path) -> int:
+    """Return the smallest rank vLLM has room for that holds the adapter's."""
+    said = read_json(adapter / "adapter_config.json")
+    rank = max([int(said.get("r") or 1), *map(int, (said.get("rank_pattern") or {}).values())])
+    return next((size for size in RANKS if size >= rank), rank)
+
+
+def _thawed(value: Any) -> Any:
+    """Return what ``wire.frozen`` made of mappings and lists as those again."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        items = list(value)
+        pairs = all(isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) for item in items)
+        return {key: _thawed(item) for key, item in items} if items and pairs else [_thawed(item) for item in items]
+    return value
 
 
 def checked(spec: ModelSpec, said: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
