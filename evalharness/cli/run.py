@@ -26,7 +26,7 @@ _OPTIONS = (
     ),
     click.option(
         "--task", "-t", metavar="T", shell_complete=complete.tasks,
-        help="Tasks: m-arenahard, 'm-arenahard[de,fr]', 'm-arenahard[*]'; several with commas. [required]",
+        help="Tasks: m-arenahard, 'm-arenahard[de,fr]', 'm-arenahard[*]', or suites; several with commas. [required]",
     ),
     click.option(
         "--languages", callback=options.names, metavar="de,fr", shell_complete=complete.languages,

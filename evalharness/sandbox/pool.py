@@ -50,7 +50,7 @@ def run_programs(
 
 
 def available() -> str | None:
-    """Return why no sandbox can be made here, with the mend; ``None`` if one can. Runs a program in one, 0.1 s."""
+    """Return why no sandbox can be made here, with the mend; ``None`` if one can. Runs a program in one."""
     try:
         outcome = next(run_programs([Program("probe", "pass")], workers=1))
     except SandboxError as error:

@@ -13,7 +13,7 @@ from evalharness.scoring.kind import Metric
 NAMES = {
     "acc": "choice", "acc_norm": "choice", "acc_bytes": "choice", "acc_pmi": "choice", "macro_f1": "choice",
     "bits_per_byte": "likelihood", "byte_perplexity": "likelihood", "word_perplexity": "likelihood",
-    "perplexity": "likelihood", "exact_match": "text", "f1": "text", "number": "reading", "letter": "reading",
+    "exact_match": "text", "f1": "text", "number": "reading", "letter": "reading",
     "chrf": "translation", "bleu": "translation", "pass_at_k": "code",
 }  # fmt: skip
 

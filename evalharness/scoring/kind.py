@@ -74,12 +74,11 @@ class TextItem:
 
 @dataclass(frozen=True, slots=True)
 class LikelihoodItem:
-    """A ``text`` and its summed natural-log probability; ``None`` where it could not be had. ``tokens`` is its length."""
+    """A ``text`` and its summed natural-log probability; ``None`` where it could not be had."""
 
     language: str
     text: str
     logprob: float | None
-    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

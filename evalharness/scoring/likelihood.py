@@ -53,11 +53,6 @@ def word_perplexity(item: LikelihoodItem) -> Measure:
     return _measure(item, words, corpus_perplexity, "no_word_boundaries")
 
 
-def perplexity(item: LikelihoodItem) -> Measure:
-    """Return the perplexity per token of the model: not comparable between models of different tokenizers."""
-    return _measure(item, item.tokens, corpus_perplexity, "no_tokens")
-
-
 METRICS = {
     name: Metric(
         name, _LIKELIHOOD, plain(score), description, corpus=corpus_bits if name == "bits_per_byte" else corpus_perplexity,
@@ -67,6 +62,5 @@ METRICS = {
         ("bits_per_byte", bits_per_byte, "bits needed per UTF-8 byte of text"),
         ("byte_perplexity", byte_perplexity, "perplexity per UTF-8 byte"),
         ("word_perplexity", word_perplexity, "perplexity per word, for languages that write spaces"),
-        ("perplexity", perplexity, "perplexity per token of the model's own tokenizer"),
     )
 }  # fmt: skip

@@ -15,10 +15,10 @@ TEXT = "ab cd ü"  # 8 bytes, 3 words
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("bits_per_byte", 1.0), ("byte_perplexity", 2.0), ("word_perplexity", 2 ** (8 / 3)), ("perplexity", 4.0)],
+    [("bits_per_byte", 1.0), ("byte_perplexity", 2.0), ("word_perplexity", 2 ** (8 / 3))],
 )
-def test_eight_bits_for_eight_bytes_three_words_and_four_tokens(name: str, value: float) -> None:
-    measure = METRICS[name].measure(LikelihoodItem("de", TEXT, -8 * math.log(2), tokens=4))
+def test_eight_bits_for_eight_bytes_and_three_words(name: str, value: float) -> None:
+    measure = METRICS[name].measure(LikelihoodItem("de", TEXT, -8 * math.log(2)))
     assert measure.value == pytest.approx(value, rel=1e-12)
     assert not METRICS[name].higher_is_better
 
@@ -35,7 +35,6 @@ def test_over_texts_sums_are_divided() -> None:
 
 
 def test_what_is_unknown_has_a_reason() -> None:
-    assert METRICS["perplexity"].measure(LikelihoodItem("en", "a", -1.0)).status == "no_tokens"
     assert METRICS["word_perplexity"].measure(LikelihoodItem("ja", "日本語", -1.0)).status == "no_word_boundaries"
     assert METRICS["bits_per_byte"].measure(LikelihoodItem("en", "a", None)).status == "missing"
     assert METRICS["bits_per_byte"].measure(LikelihoodItem("en", "a", -math.inf)).status == "zero_probability"
