@@ -78,7 +78,7 @@ def _sample(task: TaskSpec, language: LanguageSpec, row: Row, number: int) -> Sa
         messages=(*start, *first), raw_prompt=fill.text(task.sample.raw_prompt),
         category=fill.unless_null(task.sample.category), reference=fill.unless_null(task.sample.reference),
         answer_prefix=fill.text(task.answer_prefix), turns=more, intro=fill.text(task.intro) or "",
-        delimiter=task.delimiter, target=target,
+        delimiter=fill.text(task.delimiter) or "", target=target,
     )  # fmt: skip
     if task.shots is not None:
         sample = replace(sample, shot_delimiter=task.shots.delimiter)

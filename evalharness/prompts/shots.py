@@ -26,27 +26,36 @@ class Examples:
         self._same_rows = task.shots.data_files is None and task.shots.split in (None, task.dataset.split)
         self._example = lru_cache(maxsize=4096)(self._made)
         self._named = self._chosen_by_id() if task.shots.ids is not None else None
+        self._kinds = [self._kind(row) for row in rows]
 
     def before(self, row: Row, prompt_id: str) -> tuple[Shot, ...]:
         """Return the examples before the question of ``row``: never the row itself."""
         named, wanted = self._named, self._spec.n or 0
         if named is not None:
             return tuple(self._example(at) for at in named if not self._is(at, row, prompt_id))
-        others = (at for at in range(len(self._rows)) if not self._is(at, row, prompt_id))
+        kind = self._kind(row)
+        others = (at for at in range(len(self._rows)) if self._kinds[at] == kind and not self._is(at, row, prompt_id))
         if self._spec.sampler == "first":
             drawn = list(islice(others, wanted))
         else:
             pool = list(others)
             drawn = Random(sha256(f"{self._task.task}\x1f{prompt_id}")).sample(pool, min(wanted, len(pool)))
         if len(drawn) < wanted:
+            of_kind = f" with '{one_line(kind, 60)}' by shots.same" if kind else ""
             raise DataError(
-                f"{self._subject}: shots.n is {wanted}, and its split has {len(drawn)} rows besides the question; use fewer"
+                f"{self._subject}: shots.n is {wanted}, and its split has {len(drawn)} rows{of_kind} besides the question; "
+                "use fewer"
             )
         return tuple(self._example(at) for at in drawn)
 
     @property
     def _subject(self) -> str:
         return f"{self._task.task}[{self._language.code}]"
+
+    def _kind(self, row: Row) -> str:
+        """Return what the examples of ``row`` have in common with it; nothing where any row will do."""
+        same = self._spec.same
+        return "" if same is None else render(same, values_of(self._language, row), self._subject)
 
     def _is(self, at: int, row: Row, prompt_id: str) -> bool:
         return (self._same_rows and self._ids[at] == prompt_id) or self._rows[at] == row

@@ -69,7 +69,8 @@ class ShotsSpec:
     """Worked examples before the question: ``n`` rows of ``split`` (or of ``data_files``), in the language of the question.
 
     ``sampler`` takes the ``first`` ones, or draws anew for each question (``random``, seeded by its id); ``ids`` names
-    rows instead. The row that is asked is never among them. ``prompt`` and ``answer`` are templates of the example, where
+    rows instead; with ``same`` they are of the rows for which it renders the same text as for the one that is asked, as its
+    subject. The row that is asked is never among them. ``prompt`` and ``answer`` are templates of the example, where
     its rows differ from those asked; ``delimiter`` stands between examples.
     """
 
@@ -78,6 +79,7 @@ class ShotsSpec:
     data_files: Template | None = None
     sampler: Literal["first", "random"] = "first"
     ids: tuple[str, ...] | None = None
+    same: Template | None = None
     prompt: Template | None = None
     answer: Template | None = None
     delimiter: str = "\n\n"
@@ -147,3 +149,5 @@ def check_shots(shots: ShotsSpec, document: Document) -> None:
         raise document.error(("shots", "n"), f"{shots.n} must lie in 0..{MAX_SHOTS}")
     if shots.ids is not None and not shots.ids:
         raise document.error(("shots", "ids"), "is empty; name rows, or leave shots out")
+    if shots.ids is not None and shots.same is not None:
+        raise document.error(("shots", "same"), "means nothing beside ids, which name the rows; leave one out")

@@ -27,6 +27,7 @@ from evalharness.types import Sampling, Where
 
 _DEEP = frozenset({"sample", "generate", "words"})
 MAX_SAMPLES = 1000
+_SPACE = Template(" ")
 _RIGHT = frozenset({"target", "program"})  # keys of ``sample`` that change no prompt
 _ONLY = {  # keys that mean something for some outputs alone
     "n": ("text", "code"), "stop": ("text", "code"), "filters": ("text", "choice", "code"), "judge": ("text",),
@@ -86,9 +87,10 @@ class LanguageSpec:
 class TaskSpec:
     """A benchmark in all its languages. ``folder`` is where its data files are; ``file`` where it was read from.
 
-    ``where`` keeps only the rows whose columns have these values. ``languages`` is empty where the task's languages are
-    the configurations of its data set (``languages_from``), which are looked up when they are needed. ``generate_by`` is
-    what the samples of a category have instead of ``generate``; ``stop`` are templates of more texts that end an answer.
+    ``where`` keeps only the rows whose columns have these values. ``delimiter`` stands between a raw prompt and its
+    continuation. ``languages`` is empty where the task's languages are the configurations of its data set
+    (``languages_from``), which are looked up when they are needed. ``generate_by`` is what the samples of a category have
+    instead of ``generate``; ``stop`` are templates of more texts that end an answer.
     """
 
     task: str
@@ -107,7 +109,7 @@ class TaskSpec:
     system: Template | None = None
     intro: Template | None = None
     shots: ShotsSpec | None = None
-    delimiter: str = " "
+    delimiter: Template = _SPACE
     answer_prefix: Template | None = None
     generative: GenerativeSpec | None = None
     generate: Sampling = Sampling()
@@ -152,7 +154,8 @@ class TaskSpec:
         }  # fmt: skip
         more = {
             "output": None if self.output == "text" else self.output, "intro": self.intro and self.intro.text,
-            "shots": self.shots and _said(self.shots), "delimiter": None if self.delimiter == " " else self.delimiter,
+            "shots": self.shots and _said(self.shots),
+            "delimiter": None if self.delimiter == _SPACE else self.delimiter.text,
             "generative": self.generative and _said(self.generative), "stop": plain(self.stop) or None,
         }  # fmt: skip
         return fingerprint(parts | {key: value for key, value in more.items() if value is not None})
@@ -186,7 +189,7 @@ class _TaskYaml:
     system: Template | None = None
     intro: Template | None = None
     shots: ShotsSpec | None = None
-    delimiter: str = " "
+    delimiter: Template = _SPACE
     answer_prefix: Template | None = None
     generative: GenerativeSpec | None = None
     generate: Sampling | Mapping[str, Sampling | Literal["category"]] = Sampling()

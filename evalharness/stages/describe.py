@@ -89,7 +89,7 @@ def scoring(parts: Sequence[TaskSpec]) -> dict[str, Any]:
     }
     return {
         "output": first.output, "suite_category": first.suite_category, "verified": first.verified, "n": first.n,
-        "shots": first.shots and (len(first.shots.ids or ()) or first.shots.n), "delimiter": first.delimiter,
+        "shots": first.shots and (len(first.shots.ids or ()) or first.shots.n), "delimiter": first.delimiter.text,
         "metrics": plain(first.metrics), "filters": readers if any(readers.values()) else {},
         "program": asdict(first.program) if first.output == "code" else None,
     }  # fmt: skip
