@@ -187,9 +187,9 @@ def _bench(catalog: Catalog, ask: Ask, sitting: _Sitting) -> Bench:
 def _templates(tasks: Sequence[TaskSpec]) -> Iterator[Template | Expr]:
     """Yield every template of the tasks, to be compiled before anything is loaded."""
     for task in tasks:
-        for record in (task.sample, task.shots, task.generative):
+        for record in (task.sample, task.shots, task.generative, task.where):
             yield from templates(record)
         maybe = [task.system, task.intro, task.answer_prefix, task.target_language, task.dataset.name,
                  task.dataset.data_files, task.dataset.beside.name if task.dataset.beside else None,
-                 *task.stop, *task.where.values()]  # fmt: skip
+                 *task.stop]  # fmt: skip
         yield from (template for template in maybe if template is not None)

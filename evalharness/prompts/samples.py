@@ -6,10 +6,11 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from evalharness.errors import DataError, suggestion
+from evalharness.errors import DataError
 from evalharness.prompts.rendering import Filler, evaluate, render, texts, values_of
 from evalharness.prompts.shots import Examples
 from evalharness.prompts.targets import listed_prompt, target_of
+from evalharness.prompts.where import having
 from evalharness.specs.fields import Expr, Template
 from evalharness.specs.task import LanguageSpec, TaskSpec
 from evalharness.text import clean_text, one_line, sha256
@@ -20,23 +21,7 @@ ROLES = ("system", "user", "assistant")
 
 def matching(task: TaskSpec, language: LanguageSpec, rows: Sequence[Row]) -> Sequence[Row]:
     """Return the rows whose columns have the values of the task's ``where``; a DataError where a column or a row is missing."""
-    if not task.where:
-        return rows
-    subject = f"{task.task}[{language.code}]"
-    values = values_of(language)
-    wanted = {column: render(template, values, subject) for column, template in task.where.items()}
-    for column in wanted:
-        if rows and column not in rows[0]:
-            raise DataError(
-                f"{subject}: where.{column}: {suggestion(column, rows[0])}; the data set has no such column"
-            )
-    found = [row for row in rows if all(str(row.get(column)) == value for column, value in wanted.items())]
-    if not found and rows:
-        asked = " and ".join(f"{column} = '{value}'" for column, value in wanted.items())
-        there = {column: sorted({str(row.get(column)) for row in rows}) for column in wanted}
-        held = "; ".join(f"{column} has {one_line(', '.join(values), 200)}" for column, values in there.items())
-        raise DataError(f"{subject}: no row has {asked}; {held}")
-    return found
+    return having(task.where, rows, values_of(language), f"{task.task}[{language.code}]")
 
 
 def samples(

@@ -10,6 +10,7 @@ from random import Random
 from evalharness.errors import DataError
 from evalharness.prompts.rendering import Filler, render, values_of
 from evalharness.prompts.targets import listed_prompt, target_of
+from evalharness.prompts.where import having
 from evalharness.specs.task import LanguageSpec, TaskSpec
 from evalharness.text import one_line, sha256
 from evalharness.types import Row, Shot, Target
@@ -21,8 +22,8 @@ class Examples:
     def __init__(self, task: TaskSpec, language: LanguageSpec, rows: Sequence[Row]) -> None:
         assert task.shots is not None
         self._task, self._language, self._spec = task, language, task.shots
-        self._rows = rows
-        self._ids = [render(task.sample.id, values_of(language, row, at)) for at, row in enumerate(rows)]
+        self._rows = having(task.shots.where, rows, values_of(language), f"{self._subject}: shots")
+        self._ids = [render(task.sample.id, values_of(language, row, at)) for at, row in enumerate(self._rows)]
         self._same_rows = task.shots.data_files is None and task.shots.split in (None, task.dataset.split)
         self._example = lru_cache(maxsize=4096)(self._made)
         self._named = self._chosen_by_id() if task.shots.ids is not None else None

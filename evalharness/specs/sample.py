@@ -66,8 +66,10 @@ class SampleSpec:
 
 @dataclass(frozen=True, slots=True)
 class ShotsSpec:
-    """Worked examples before the question: ``n`` rows of ``split`` (or of ``data_files``), in the language of the question.
+    """Worked examples before the question: ``n`` rows of ``split``, in the language of the question.
 
+    ``data_files`` is a file beside the YAML to take them from instead. ``where`` keeps only the rows whose columns have these
+    values (that of the task is for the rows that are asked).
     ``sampler`` takes the ``first`` ones, or draws anew for each question (``random``, seeded by its id); ``ids`` names
     rows instead; with ``same`` they are of the rows for which it renders the same text as for the one that is asked, as its
     subject. The row that is asked is never among them. ``prompt`` and ``answer`` are templates of the example, where
@@ -77,6 +79,7 @@ class ShotsSpec:
     n: int | None = None
     split: str | None = None
     data_files: Template | None = None
+    where: Mapping[str, Template | tuple[Template, ...]] | None = None
     sampler: Literal["first", "random"] = "first"
     ids: tuple[str, ...] | None = None
     same: Template | None = None
@@ -107,8 +110,8 @@ def templates(record: Any) -> Iterator[Template | Expr]:
     """Yield every template and expression that ``record`` holds, in its order."""
     if isinstance(record, (Template, Expr)):
         yield record
-    elif isinstance(record, tuple):
-        for item in record:
+    elif isinstance(record, (tuple, Mapping)):
+        for item in record.values() if isinstance(record, Mapping) else record:
             yield from templates(item)
     elif isinstance(record, (SampleSpec, ShotsSpec, GenerativeSpec, Turn)):
         for f in fields(record):

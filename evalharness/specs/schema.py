@@ -42,7 +42,7 @@ _ABOUT = {  # of the keys at the top that their record's docstring does not expl
     "sample": "Templates that turn a row into a prompt; they see `row`, `position`, `language`, `words`, `config` and `letters`.",
     "languages": "A list of BCP 47 codes, a mapping of codes to wording (`config` names the data set's configuration), or "
     "the word configs: all configurations of the data set.",
-    "where": "Keeps only the rows whose columns have these values (templates, as in `dataset`).",
+    "where": "Keeps only the rows whose columns have these values (templates, as in `dataset`; of a list, one).",
     "answer_prefix": "A template of how every answer begins; the model writes on from there.",
     "language": "The one language of a NAME.LANG.yaml.",
     "words": "The language's wording, as `words.KEY` in templates.",

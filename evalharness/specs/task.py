@@ -36,7 +36,7 @@ _ONLY = {  # keys that mean something for some outputs alone
 }  # fmt: skip
 
 Format = Literal["auto", "chat", "raw"]
-Origin = Literal["native", "machine-translated", "human-translated", "human-edited", "mixed"]
+Origin = Literal["native", "machine-translated", "human-translated", "human-edited", "mixed", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ class LanguageSpec:
 class TaskSpec:
     """A benchmark in all its languages. ``folder`` is where its data files are; ``file`` where it was read from.
 
-    ``where`` keeps only the rows whose columns have these values. ``delimiter`` stands between a raw prompt and its
-    continuation. ``languages`` is empty where the task's languages are the configurations of its data set
+    ``where`` keeps only the rows whose columns have these values (of a list, one). ``delimiter`` stands between a raw
+    prompt and its continuation. ``languages`` is empty where the task's languages are the configurations of its data set
     (``languages_from``), which are looked up when they are needed. ``generate_by`` is what the samples of a category have
     instead of ``generate``; ``stop`` are templates of more texts that end an answer.
     """
@@ -101,7 +101,7 @@ class TaskSpec:
     prompts: Provenance
     languages: tuple[LanguageSpec, ...]
     languages_from: Literal["configs"] | None = None
-    where: Mapping[str, Template] = field(default_factory=dict)
+    where: Mapping[str, Template | tuple[Template, ...]] = field(default_factory=dict)
     output: Output = "text"
     suite_category: str | None = None
     license: str | None = None
@@ -180,7 +180,7 @@ class _TaskYaml:
     prompts: Provenance
     languages: tuple[str, ...] | Mapping[str, Mapping[str, str]] | Literal["configs"] | None = None
     language: str | None = None
-    where: Mapping[str, Template] = field(default_factory=dict)
+    where: Mapping[str, Template | tuple[Template, ...]] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
     output: Output = "text"
     suite_category: str | None = None

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from evalharness import prompts
-from evalharness.data import Beside, Source, Use, load
+from evalharness.data import LOCAL, Beside, Source, Use, load
 from evalharness.errors import DataError, UsageError
 from evalharness.plan import Plan
 from evalharness.specs.task import LanguageSpec, TaskSpec
@@ -85,4 +85,6 @@ def shots_source(task: TaskSpec, language: LanguageSpec) -> Source:
     assert task.shots is not None
     place = source(task, language)
     files = prompts.dataset_name(language, task.shots.data_files)
+    if files is not None and place.path not in LOCAL:  # a file beside the YAML of a task whose rows are on the hub
+        place = replace(place, path="json", name=None, revision=None)
     return replace(place, split=task.shots.split or place.split, data_files=files or place.data_files)
