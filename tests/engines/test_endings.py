@@ -59,9 +59,11 @@ def started(*words: str) -> subprocess.Popen[str]:
 
 def stored() -> dict[str, Any]:
     """Return what the journal holds: every finished result by its identity."""
-    with suppress(sqlite3.OperationalError):  # not there yet
-        with closing(sqlite3.connect("file:results/evalharness.db?mode=ro", uri=True)) as database:
-            return {row[0]: row for row in database.execute("SELECT * FROM results")}
+    with (
+        suppress(sqlite3.OperationalError),  # not there yet
+        closing(sqlite3.connect("file:results/evalharness.db?mode=ro", uri=True)) as database,
+    ):
+        return {row[0]: row for row in database.execute("SELECT * FROM results")}
     return {}
 
 
