@@ -229,3 +229,11 @@ def test_the_categories_of_to_code_are_those_of_its_paper() -> None:
         "reasoning": 11, "knowledge": 2, "code": 2, "win-rate": 1,
     }  # fmt: skip
     assert {part.codes for part in Catalog().expand(["to-code"]).tasks} == {("en",)}
+
+
+def test_aya_expanse_asks_each_benchmark_in_those_of_its_23_languages_that_it_has() -> None:
+    found = {part.task: len(part.codes) for part in Catalog().expand(["aya-expanse"]).tasks}
+    assert found == {
+        "m-arenahard": 23, "dolly-200": 23, "xcopa": 5, "xstorycloze": 7, "xwinograd": 6, "global-mmlu": 23, "include": 20,
+        "mgsm-native-cot": 7, "flores-from-english": 22, "flores-to-english": 22,
+    }  # fmt: skip
