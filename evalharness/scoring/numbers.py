@@ -54,7 +54,8 @@ def _plain(text: str) -> str:
     for written, meant in _LATEX:
         text = text.replace(written, meant)
     plain = _INVISIBLE.sub("", text.translate(_PLAIN))
-    plain = _DIGIT.sub(lambda m: str(unicodedata.decimal(m[0])), plain)
+    # of digits newer than Python's Unicode nothing is known
+    plain = _DIGIT.sub(lambda m: str(unicodedata.decimal(m[0], m[0])), plain)
     return str(plain.translate(_HAN)) if _HAN_NUMBER.fullmatch(plain.strip()) else plain
 
 
