@@ -30,6 +30,7 @@ bench: .venv/dev.stamp  ## the benchmarks; docs/benchmarks.md says what they mea
 	$(BIN)/python benchmarks/journal.py
 	$(BIN)/python benchmarks/rendering.py
 	$(BIN)/python benchmarks/client.py
+	$(BIN)/python benchmarks/sandbox.py
 	$(BIN)/python benchmarks/stats.py
 	$(BIN)/python benchmarks/coverage.py
 

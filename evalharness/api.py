@@ -82,6 +82,8 @@ def run(
     min_coverage: float = 0.0,
     max_cost: float | None = None,
     shard: str | None = None,
+    choices: Literal["auto", "likelihood", "generate"] = "auto",
+    allow_code_execution: bool = False,
     executor: Literal["local", "ray"] = "local",
     ray_address: str | None = None,
     until: Until = "report",
@@ -102,7 +104,7 @@ def run(
         judge_model=judge_model, baseline=baseline, limit=limit, gen=_sampling(gen or {}), gen_seed=gen_seed, format=format,
         name=name,
         specs=(str(specs),) if isinstance(specs, (str, PathLike)) else tuple(map(str, specs)), statistics=statistics,
-        shard=None if shard is None else shard_of(shard),
+        shard=None if shard is None else shard_of(shard), choices=choices, allow_code_execution=allow_code_execution,
     )  # fmt: skip
     _check(ask)
     place = executor_of(executor, ray_address)

@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from evalharness.backends import BACKENDS, resolve
 from evalharness.errors import ModelError, NotInCatalog, UsageError
 from evalharness.specs.judge import JudgeSpec, load_judge
 from evalharness.specs.model import ModelSpec, expanded, load_models, parse_model, step_of
+from evalharness.specs.suite import SuiteSpec, load_suite, task_name
 from evalharness.specs.task import TaskSpec, load_task, split_name
 from evalharness.types import Engine
 
+SUITES = "suites"  # the folder in which suites lie
 _SELECTOR = re.compile(r"^([^\[\],]+)(?:\[([^\[\]]*)\])?$")
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -41,6 +44,23 @@ def split_names(text: str) -> list[str]:
     """Split ``a,b[de,fr],c@{1,2}`` at the commas outside brackets and braces."""
     parts = [part.strip() for part in re.split(r",(?![^\[]*\])(?![^{]*\})", text)]
     return [part for part in parts if part]
+
+
+def _once(parts: Sequence[TaskSpec]) -> Iterator[TaskSpec]:
+    """Yield ``parts`` without the languages of a task that a part before holds."""
+    seen: set[tuple[str, str]] = set()
+    for part in parts:
+        fresh = tuple(code for code in part.codes if (part.task, code) not in seen)
+        seen |= {(part.task, code) for code in fresh}
+        if fresh:
+            yield part if fresh == part.codes else part.only(fresh)
+
+
+class Selection(NamedTuple):
+    """The tasks that selectors name, a TaskSpec for each file that languages come from, and the suites among the selectors."""
+
+    tasks: tuple[TaskSpec, ...]
+    suites: tuple[SuiteSpec, ...] = ()
 
 
 class Catalog:
@@ -68,22 +88,27 @@ class Catalog:
         yield user_folder() / kind
         yield shipped(kind)
 
-    def _files(self, kind: str) -> dict[str, Path]:
-        """Return the first file of every name, in the order of the folders."""
+    def _files(self, kind: str, suites: bool = False) -> dict[str, Path]:
+        """Return the first file of every name, in the order of the folders: those in folders ``suites``, or all others."""
         found: dict[str, Path] = {}
         own = shipped(kind).resolve()
         for folder in self._folders(kind):
-            for path in sorted(folder.rglob("*.yaml")):
+            for path in sorted(path for path in folder.rglob("*.yaml") if (path.parent.name == SUITES) == suites):
                 first = found.setdefault(path.stem, path)
                 if first.resolve() != path.resolve() and path.resolve().is_relative_to(own):
-                    note = f"{first} hides the shipped {kind.removesuffix('s')} '{path.stem}'"
+                    note = f"{first} hides the shipped {'suite' if suites else kind.removesuffix('s')} '{path.stem}'"
                     self.notes += [note] if note not in self.notes else []
         return found
 
     @cached_property
     def task_files(self) -> dict[str, Path]:
         """The file of every task and of every added language (``name.lang``)."""
-        return {stem: path for stem, path in self._files("tasks").items() if path.parent.name != "suites"}
+        return self._files("tasks")
+
+    @cached_property
+    def suite_files(self) -> dict[str, Path]:
+        """The file of every suite: those in a folder ``suites`` of a folder of tasks."""
+        return self._files("tasks", suites=True)
 
     @cached_property
     def judge_files(self) -> dict[str, Path]:
@@ -93,6 +118,10 @@ class Catalog:
     def task_names(self) -> list[str]:
         """Return the names of all tasks, without their added languages."""
         return sorted(stem for stem in self.task_files if split_name(stem)[1] is None)
+
+    def suite_names(self) -> list[str]:
+        """Return the names of all suites."""
+        return sorted(self.suite_files)
 
     def judge_names(self) -> list[str]:
         """Return the names of all judges."""
@@ -108,6 +137,16 @@ class Catalog:
         """Return the task ``name`` with its own language list."""
         return load_task(self.task_file(name), self.task_file)
 
+    def suite(self, name: str) -> SuiteSpec:
+        """Return the suite ``name``."""
+        if (path := self.suite_files.get(name)) is None:
+            raise NotInCatalog("suite", name, self.suite_names())
+        return load_suite(path, self.task_file)
+
+    def is_suite(self, name: str) -> bool:
+        """Say whether ``name`` is that of a suite; a task of the same name comes first."""
+        return name in self.suite_files and name not in self.task_files
+
     def judge(self, name: str) -> JudgeSpec:
         """Return the judge ``name``."""
         if (path := self.judge_files.get(name)) is None:
@@ -118,6 +157,52 @@ class Catalog:
         """Return the languages that files ``name.LANG.yaml`` add to the task ``name``."""
         split = (split_name(stem) for stem in self.task_files)
         return sorted(language for task, language in split if task == name and language is not None)
+
+    def expand(self, selectors: Sequence[str], languages: Sequence[str] = ()) -> Selection:
+        """Return the tasks of ``selectors``, those of suites among them; no language of a task comes twice.
+
+        ``languages`` narrows the selectors that name none, and every task of a suite; of a suite, the tasks without any of
+        them are left out, with a note.
+        """
+        parts: list[TaskSpec] = []
+        suites: dict[str, SuiteSpec] = {}
+        for selector in selectors:
+            name = task_name(selector)
+            if self.is_suite(name):
+                if name != selector.strip():
+                    raise UsageError(f"suite {name}: takes no languages in brackets; narrow its tasks with --languages")
+                suites[name] = self.suite(name)
+                parts += self._of_suite(suites[name], languages)
+            elif name not in self.task_files and _SELECTOR.match(selector.strip()):
+                raise NotInCatalog("task", name, [*self.task_names(), *self.suite_names()])
+            else:
+                parts += self.select(selector, languages)
+        return Selection(tuple(_once(parts)), tuple(suites.values()))
+
+    def _of_suite(self, suite: SuiteSpec, languages: Sequence[str]) -> list[TaskSpec]:
+        parts: list[TaskSpec] = []
+        for selector in suite.selectors:
+            own = self._narrowed(selector, languages)
+            if not own:
+                self.notes.append(f"suite {suite.suite}: {selector} has none of the languages asked for; left out")
+            parts += own
+        held = {code for part in parts for code in part.codes}
+        if unknown := next((code for code in languages if code not in held), None):
+            known = {
+                code for selector in suite.selectors for part in self._narrowed(selector, ()) for code in part.codes
+            }
+            raise NotInCatalog("language", unknown, known, f"suite {suite.suite}")
+        return parts
+
+    def _narrowed(self, selector: str, languages: Sequence[str]) -> list[TaskSpec]:
+        """Return the parts of ``selector`` with those of ``languages`` that it has; with all where none are given."""
+        name = task_name(selector)
+        if not languages or self.task(name).languages_from is not None:
+            return self.select(selector, languages)
+        codes = {code for part in self.select(selector) for code in part.codes}
+        codes |= set() if "[" in selector else set(self.added_languages(name))
+        wanted = [code for code in dict.fromkeys(languages) if code in codes]
+        return self.select(f"{name}[{','.join(wanted)}]") if wanted else []
 
     def select(self, selector: str, languages: Sequence[str] = ()) -> list[TaskSpec]:
         """Return the parts of ``name``, ``name[de,fr]`` or ``name[*]``: one TaskSpec a file that its languages come from.

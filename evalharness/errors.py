@@ -8,6 +8,7 @@ Tree (exit code):
         SpecError                a YAML file: file, line, key
         DataError                a data set that is missing or malformed
         ModelError               a model that cannot be loaded here
+        SandboxError             model output that cannot be run here, for there is no sandbox
       BackendError (6)           an engine or endpoint that is unreachable, unauthorised, out of credit or died
       JournalError (1)           the journal is damaged or of another version
       Locked (7)                 another process writes to this results folder
@@ -58,6 +59,10 @@ class DataError(UsageError):
 
 class ModelError(UsageError):
     """A model that cannot be loaded here: its name, why, and what to install or change."""
+
+
+class SandboxError(UsageError):
+    """No sandbox can be made here, and model output runs in one only: why, and what to install or change."""
 
 
 class BackendError(EvalHarnessError):

@@ -40,9 +40,11 @@ def judge_id(
     return _digest([engine.key, judge, list(texts), _drawn(sampling, repeat), attempt])
 
 
-def replay_id(engine: Engine, task: str, language: str, prompt_id: str) -> str:
-    """Return the identity of an answer that is read from a file of completions."""
-    return _digest([engine.key, "replay", task, language, prompt_id])
+def replay_id(engine: Engine, task: str, language: str, prompt_id: str, index: int = 0, turn: int = 0) -> str:
+    """Return the identity of the answer, number ``index`` to its prompt, that is read from a file of completions; ``turn`` is
+    above 0 for later turns of a conversation."""
+    which = [index, turn] if turn else [index] if index else []
+    return _digest([engine.key, "replay", task, language, prompt_id, *which])
 
 
 def seed_of(identity: str, seed: int | None) -> int:

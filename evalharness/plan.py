@@ -10,12 +10,16 @@ from typing import Any, Literal
 from evalharness.errors import UsageError
 from evalharness.identity import is_greedy
 from evalharness.pairing import Design
-from evalharness.prompts import format_for
+from evalharness.prompts import Form, format_for, render, values_of
 from evalharness.specs.judge import JudgeSpec
 from evalharness.specs.model import ModelSpec, ThinkingSpec
+from evalharness.specs.suite import SuiteSpec
 from evalharness.specs.task import Format, LanguageSpec, TaskSpec
 from evalharness.text import fingerprint
 from evalharness.types import SAMPLING_DEFAULTS, Engine, Sampling
+
+Choices = Literal["auto", "likelihood", "generate"]
+Way = Literal["text", "likelihood"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Ask:
     """A run in the user's words: names, not yet looked up. Stored with the run, so that ``resume`` can ask again.
 
     ``judges`` are ``JUDGE`` or ``JUDGE=MODEL``, instead of the tasks' own; ``more_judges`` come on top of either.
-    ``shard`` (i, n) asks only for part i of n of the samples; it is in no hash.
+    ``shard`` (i, n) asks only for part i of n of the samples; it is in no hash. ``choices`` says how choice tasks are asked.
     """
 
     models: tuple[str, ...]
@@ -54,6 +58,8 @@ class Ask:
     specs: tuple[str, ...] = ()
     statistics: Statistics = Statistics()
     shard: tuple[int, int] | None = None
+    choices: Choices = "auto"
+    allow_code_execution: bool = False
 
     def folder(self, root: Path) -> Path:
         """Return the results folder to use: a shard has one of its own below ``root``, with a journal of its own."""
@@ -88,6 +94,7 @@ def command(ask: Ask, verb: str = "run") -> str:
         "--languages": ",".join(ask.languages), "--judge": ",".join((*ask.judges, *ask.more_judges)),
         "--judge-model": ask.judge_model, "--baseline": ask.baseline, "--limit": ask.limit, "--format": ask.format,
         "--gen-seed": ask.gen_seed or None, "--name": ask.name,
+        "--choices": None if ask.choices == "auto" else ask.choices,
         "--shard": None if ask.shard is None else "{}/{}".format(*ask.shard),
     }  # fmt: skip
     for flag, value in options.items():
@@ -96,22 +103,24 @@ def command(ask: Ask, verb: str = "run") -> str:
         words += ["--gen", f"{key}={value}"]
     for folder in ask.specs:
         words += ["--specs", folder]
+    words += ["--allow-code-execution"] if ask.allow_code_execution else []
     return " ".join(f"'{word}'" if any(c in " []*?'\"$&;|<>()" for c in word) else word for word in words)
 
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """A model with the engine that answers for it, as a contestant or a judge."""
+    """A model with the engine that answers for it, as a contestant or a judge; ``likelihoods`` says whether it tells them."""
 
     spec: ModelSpec
     engine: Engine
+    likelihoods: bool = True
 
     @property
     def name(self) -> str:
         """The model's name in every table."""
         return self.spec.name
 
-    def format(self, wanted: Format) -> Literal["chat", "raw"]:
+    def format(self, wanted: Format) -> Form:
         """Return the format this model is asked in by a task or judge that wants ``wanted``."""
         return format_for(wanted, self.engine.template_sha is not None)
 
@@ -140,7 +149,10 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run, resolved. ``tasks`` holds a TaskSpec for each file that languages come from; those of one name are one task."""
+    """A run, resolved. ``tasks`` holds a TaskSpec for each file that languages come from; those of one name are one task.
+
+    ``suites`` are those that were asked for; they say how figures are put together and change no figure of a task.
+    """
 
     name: str
     tasks: tuple[TaskSpec, ...]
@@ -148,6 +160,7 @@ class Plan:
     benches: tuple[Bench, ...]
     ask: Ask
     notes: tuple[str, ...] = ()
+    suites: tuple[SuiteSpec, ...] = ()
 
     @property
     def baseline(self) -> str | None:
@@ -170,30 +183,57 @@ class Plan:
             for language in task.languages:
                 yield task, language
 
-    def sampling(self, task: TaskSpec, player: Player) -> Sampling:
-        """Return how ``player`` answers ``task``: ``--gen`` before the model's entry before the task before the default."""
+    def sampling(self, task: TaskSpec, player: Player, category: str | None = None) -> Sampling:
+        """Return how ``player`` answers the samples of ``category`` of ``task``: ``--gen`` before the model's entry before the
+        task before the default."""
         said = Sampling(**self.ask.gen, seed=self.ask.gen_seed or None)
-        used = said.over(player.spec.generate).over(task.generate).over(SAMPLING_DEFAULTS)
+        used = said.over(player.spec.generate).over(self._own_sampling(task, player, category)).over(SAMPLING_DEFAULTS)
         return replace(used, seed=None) if is_greedy(used) else used
 
-    def allowed(self, task: TaskSpec, player: Player) -> Sampling:
+    def allowed(self, task: TaskSpec, player: Player, category: str | None = None) -> Sampling:
         """Return ``sampling`` with the tokens that ``player`` may think in added: what the engine is asked for."""
-        used = self.sampling(task, player)
+        used = self.sampling(task, player, category)
         budget = player.spec.thinking.budget if player.spec.thinking else 0
         return replace(used, max_tokens=(used.max_tokens or 0) + budget) if budget else used
 
-    def format(self, task: TaskSpec, player: Player) -> Literal["chat", "raw"]:
-        """Return the format ``player`` is asked in: ``--format`` before the task's; ``auto`` goes by the model."""
-        return player.format(self.ask.format or task.format)
+    def stopped(self, task: TaskSpec, language: LanguageSpec, player: Player, used: Sampling) -> Sampling:
+        """Return ``used`` with the task's stops in the wording of ``language``, unless ``--gen`` or the model has stops."""
+        if "stop" in self.ask.gen or player.spec.generate.stop is not None or not task.stop:
+            return used
+        own = (render(template, values_of(language), f"{task.task}[{language.code}]") for template in task.stop)
+        return replace(used, stop=tuple(dict.fromkeys((*(used.stop or ()), *own))))
+
+    def way(self, task: TaskSpec, player: Player) -> Way:
+        """Return how ``player`` answers ``task``: in text, or by the likelihoods of what is offered (where it tells them)."""
+        if task.output == "loglikelihood":
+            return "likelihood"
+        if task.output != "choice" or self.ask.choices == "generate":
+            return "text"
+        return "likelihood" if player.likelihoods or self.ask.choices == "likelihood" else "text"
+
+    def format(self, task: TaskSpec, player: Player) -> Form:
+        """Return the format ``player`` is asked in: ``--format`` before the task's; ``auto`` goes by the model, and is raw
+        for likelihoods."""
+        wanted = self.ask.format or task.format
+        return "raw" if wanted == "auto" and self.way(task, player) == "likelihood" else player.format(wanted)
+
+    def _own_sampling(self, task: TaskSpec, player: Player, category: str | None = None) -> Sampling:
+        own = task.generate_by.get(category or "", task.generate)
+        listed = task.generative is not None and task.output == "choice" and self.way(task, player) == "text"
+        return task.generative.generate.over(own) if listed and task.generative else own
 
     def deviations(self, task: TaskSpec, player: Player) -> list[str]:
         """Return the values of the task that ``player`` does not keep, as ``temperature 1.0 (task: 0.0)``."""
-        used = self.sampling(task, player)
-        out = []
-        for f in fields(Sampling):
-            wanted, got = getattr(task.generate, f.name), getattr(used, f.name)
-            if wanted is not None and wanted != got and not (f.name == "seed" and is_greedy(used)):
-                out.append(f"{f.name} {got} (task: {wanted})")
+        out: list[str] = []
+        for category in (None, *task.generate_by) if self.way(task, player) == "text" else ():
+            used, own = self.sampling(task, player, category), self._own_sampling(task, player, category)
+            about = "task" if category is None else f"task, {category}"
+            for f in fields(Sampling):
+                wanted, got = getattr(own, f.name), getattr(used, f.name)
+                if category is not None and wanted == getattr(self._own_sampling(task, player), f.name):
+                    continue  # it is told of the task
+                if wanted is not None and wanted != got and not (f.name == "seed" and is_greedy(used)):
+                    out.append(f"{f.name} {got} ({about}: {wanted})")
         if self.ask.format not in (None, task.format):
             out.append(f"format {self.ask.format} (task: {task.format})")
         return out
@@ -213,15 +253,28 @@ def plan_hash(tasks: tuple[TaskSpec, ...], players: tuple[Player, ...], benches:
     """Return the hash of a plan with these parts; its first eight digits name the run."""
     plan = Plan("", tasks, players, benches, ask)
     return fingerprint({
-        "tasks": [[task.task, task.version, task.hash, task.languages] for task in tasks],
+        "tasks": [[task.task, task.version, task.hash, task.languages, *_scoring(task)] for task in tasks],
         "limit": ask.limit,
         "baseline": ask.baseline,
         "models": [
-            [p.name, p.engine.key, p.spec.system, p.spec.thinking, [[plan.sampling(t, p), plan.format(t, p)] for t in tasks]]
+            [p.name, p.engine.key, p.spec.system, p.spec.thinking, [_manner(plan, task, p) for task in tasks]]
             for p in players
         ],
         "judges": [[b.key, b.spec.orders, b.tasks, _verdicts(b.spec)] for b in benches],
     })  # fmt: skip
+
+
+def _manner(plan: Plan, task: TaskSpec, player: Player) -> list[Any]:
+    """Return how ``player`` answers ``task``."""
+    asked: list[Any] = [plan.sampling(task, player), plan.format(task, player)]
+    if task.generate_by:
+        asked.append({category: plan.sampling(task, player, category) for category in task.generate_by})
+    return asked if task.output in ("text", "code") else [*asked, plan.way(task, player)]
+
+
+def _scoring(task: TaskSpec) -> list[Any]:
+    """Return what changes the scores of ``task``; nothing for one that is only judged."""
+    return [] if not task.metrics else [task.scoring_hash]
 
 
 def _verdicts(spec: JudgeSpec) -> list[Any]:

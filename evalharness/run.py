@@ -8,7 +8,7 @@ Every answer is in the journal the moment it comes; the artefacts are derived fr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -22,20 +22,36 @@ from evalharness.backends.kind import LOCAL, Executor
 from evalharness.errors import BackendError, BudgetReached, CoverageError, Interrupted, UsageError
 from evalharness.plan import Ask, Plan, command
 from evalharness.report import artefacts, notebook
-from evalharness.resolve import resolve
+from evalharness.resolve import resolve, tasks_of
+from evalharness.scoring.kind import MISSING
 from evalharness.stages.answers import Answers
 from evalharness.stages.asking import Desk
 from evalharness.stages.begin import begin, now
 from evalharness.stages.bench import Table
 from evalharness.stages.budget import Budget, budget
-from evalharness.stages.derive import Played, Stored, battle_frame, played, sample_documents, stored, summary
+from evalharness.stages.derive import (
+    Played,
+    Stored,
+    battle_frame,
+    played,
+    sample_documents,
+    score_documents,
+    stored,
+    summary,
+)
 from evalharness.stages.engines import Engines
 from evalharness.stages.generate import generate
 from evalharness.stages.judge import judge
-from evalharness.stages.load import Loaded, load_samples
+from evalharness.stages.load import Loaded, load_samples, load_tasks
+from evalharness.stages.measure import measured
+from evalharness.stages.programs import execute
+from evalharness.stages.rescore import rescored, targets
+from evalharness.stages.results import metric_tables
 from evalharness.stages.review import review
-from evalharness.stages.scores import Reviewed, review_documents, reviewed, score_rows, score_tables, scored
+from evalharness.stages.scores import Reviewed, review_documents, reviewed, score_tables, scored
+from evalharness.stages.scores import scores as rubric_scores
 from evalharness.stages.stream import Stop
+from evalharness.stages.suites import suite_tables
 from evalharness.store import Journal, Runs, held
 from evalharness.types import Event, Listener
 
@@ -155,6 +171,7 @@ def _run(
         generate(desk, plan, loaded.samples, partial(runs.put_completions, plan.name))
         if until == "generate":
             return Outcome(plan.name, None, None, 0, plan.notes)
+        _run_programs(journal, plan, listen, stop)
         _judge_all(desk, runs, plan, loaded)
         engines.close()
         if until == "judge":
@@ -215,10 +232,39 @@ def unchanged(name: str, root: Path) -> Plan:
     return replace(plan, ask=ask)
 
 
+def score_again(
+    name: str, root: Path, *, allow_code_execution: bool = False, listen: Listener = quiet, stop: Stop | None = None
+) -> Outcome:
+    """Score the stored answers of the run ``name`` by the metrics, filters and targets that its tasks have now.
+
+    No model is looked for and nobody is asked. Programs of code tasks that were not run yet are run if that is allowed.
+    Raises a UsageError where the prompts are no longer those asked.
+    """
+    stop = stop or Stop()
+    with held(root), Journal.writing(root) as journal:
+        runs = Runs(journal)
+        row = runs.get(name)
+        ask = Ask.read(row.ask)
+        tasks = tasks_of(ask)
+        loaded = load_tasks(tasks, ask.limit, root)
+        runs.rescore(rescored(row, tasks, now()), targets(list(runs.samples(name)), loaded.samples))
+        if any(task.output == "code" for task in tasks) and allow_code_execution:
+            execute(journal, stored(journal, name), listen, stop.is_set)
+        return write(journal, root, name, listen)
+
+
 def report_again(name: str, root: Path, listen: Listener = quiet) -> Outcome:
     """Write the artefacts of the stored run ``name`` as far as it got; asks nobody and needs no lock."""
     with Journal.reading(root) as journal:
         return write(journal, root, name, listen)
+
+
+def _run_programs(journal: Journal, plan: Plan, listen: Listener, stop: Stop) -> None:
+    """Run what the models wrote for code tasks, which the user allowed; Interrupted where the user stopped it."""
+    if any(task.output == "code" for task in plan.tasks):
+        execute(journal, stored(journal, plan.name), listen, stop.is_set)
+        if stop.is_set():
+            raise Interrupted(stop.signal)
 
 
 def _opener(root: Path, executor: Executor) -> Callable[..., Any]:
@@ -244,21 +290,25 @@ def write(journal: Journal, root: Path, name: str, listen: Listener = quiet, not
         raise UsageError(
             f"run {name} in {root} is a part, of which no rates are given; put the shards together with `evalharness merge`"
         )
-    games, reviews = played(journal, run_), reviewed(journal, run_)
+    games, reviews, scores = played(journal, run_), reviewed(journal, run_), list(measured(journal, run_))
     frame = battle_frame(run_, games)
     tables = {**summary(run_, games, frame), **score_tables(run_, reviews)}
+    tables["results"] = [*metric_tables(run_, scores), *tables["results"]]
+    rows = [*scores, *(score for own in rubric_scores(run_, reviews).values() for score in own)]
+    tables["suites"] = suite_tables(run_.run.plan.get("suites", ()), tables, rows)
     if not scored(run_, reviews):
         tables["status"] = "partial"
     manifest = _manifest(run_, games, reviews, tables)
     folder = root / name
     listen(Event("report", name, 0, 1))
     battlefile.write(frame, folder / "battles.parquet")
-    documents = partial(sample_documents, run_, games, review_documents(reviews))
-    page = report.write(folder, tables, manifest, documents, score_rows(run_, reviews))
+    documents = partial(sample_documents, run_, games, review_documents(reviews), score_documents(scores))
+    page = report.write(folder, tables, manifest, documents, map(asdict, rows))
     listen(Event("report", name, 1, 1))
     _check_coverage(tables, run_.run.plan["statistics"]["min_coverage"])
     verdicts = [game.verdict for game in games] + [found.verdict for found in reviews]
     failed = any(row["errors"] for row in tables["completions"]) or any(verdict.score is None for verdict in verdicts)
+    failed = failed or any(score.value is None and score.status == MISSING for score in scores)
     return Outcome(name, tables, page, FAILED_ITEMS if failed else 0, notes)
 
 
@@ -275,7 +325,7 @@ def _manifest(run_: Stored, games: list[Played], reviews: list[Reviewed], tables
     """Return what ``manifest.json`` holds: everything needed to say where the numbers come from."""
     row = run_.run
     judged = [game.row.identity for game in games] + [found.row.identity for found in reviews]
-    asked = [row.identity for row in run_.completions] + [identity for identity in judged if identity]
+    asked = [identity for identity in (*(row.identity for row in run_.completions), *judged) if identity]
     return {
         "schema": 1, "run": row.name, "status": tables["status"], "evalharness": version("evalharness"),
         "command": command(Ask.read(row.ask)), "plan": row.plan, "plan_hash": row.plan_hash,

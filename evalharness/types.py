@@ -44,10 +44,43 @@ SAMPLING_DEFAULTS = Sampling(temperature=0.0, top_p=1.0, top_k=0, max_tokens=102
 
 
 @dataclass(frozen=True, slots=True)
+class Shot:
+    """A worked example before the question: what was asked, and what is right; ``listed`` with its choices listed, ``letter``
+    the right one's."""
+
+    prompt: str
+    answer: str
+    listed: str | None = None
+    letter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is right, and all that a metric needs to know of a sample besides the answer; stored with the run.
+
+    ``right`` are indices of ``choices`` (of a contexts task these are the contexts' own words); ``texts`` are the answers
+    that are accepted. ``letters`` are the language's, for choices that are answered by letter. ``text`` is what a language
+    model is scored on. ``program`` are the pieces of a program around the answer.
+    """
+
+    right: tuple[int, ...] = ()
+    choices: tuple[str, ...] = ()
+    letters: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    text: str | None = None
+    program: tuple[str, ...] = ()
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One prompt of a task in one language; ``(task, version, prompt_id)`` is the unit of resampling.
 
-    ``answer_prefix`` is how the answer begins; the model writes on from there.
+    ``answer_prefix`` is how the answer begins; the model writes on from there. ``turns`` are the user's words after the
+    first answer. ``intro`` and ``shots`` stand before the question. For likelihoods: ``contexts`` are what
+    ``continuations`` follow, each with its own one (where they are several) or all with the same; ``unconditional`` is the
+    prompt without a question. ``delimiter`` stands between a raw prompt and its answer. ``generative`` is the question with
+    its choices listed, for models that only write.
     """
 
     task: str
@@ -59,6 +92,16 @@ class Sample:
     category: str | None = None
     reference: str | None = None
     answer_prefix: str | None = None
+    turns: tuple[str, ...] = ()
+    intro: str = ""
+    shots: tuple[Shot, ...] = ()
+    shot_delimiter: str = "\n\n"
+    delimiter: str = " "
+    contexts: tuple[str, ...] = ()
+    continuations: tuple[str, ...] = ()
+    unconditional: str | None = None
+    generative: str | None = None
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +112,8 @@ class Request:
     messages and opens the assistant turn, or goes on with the last message where that is the assistant's; ``rendering`` is
     the engine's (see Engine). ``continuations`` are the strings whose log-probability is asked (likelihood kinds).
     ``batch`` numbers the group of requests an engine with fixed batches runs together; ``about`` is the (task, language,
-    prompt id) that a backend without an engine looks up. Neither is in the identity.
+    prompt id) that a backend without an engine looks up, ``index`` the number of the answer among those to one prompt,
+    ``turn`` that of the question in its conversation (from 0). None of them is in the identity.
     """
 
     id: str
@@ -81,6 +125,8 @@ class Request:
     batch: int | None = None
     about: tuple[str, str, str] | None = None
     rendering: tuple[tuple[str, Any], ...] = ()
+    index: int = 0
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +213,7 @@ class Completion:
     """A model's answer to a sample. ``failure`` names the candidate's own failure (empty, truncated, context, refused).
 
     ``truncated`` is a thought that reached the limit before its answer began. ``thinking`` is kept apart from ``text``.
+    Where likelihoods were asked there are ``logprobs`` instead of a text, as in a Result.
     """
 
     task: str
@@ -181,6 +228,7 @@ class Completion:
     identity: str = ""
     error: str | None = None
     thinking: str | None = None
+    logprobs: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +271,8 @@ class Score:
     """What one answer scored in one metric; a row of ``scores.parquet``.
 
     ``value`` is ``None`` where there is none; ``status`` then says why, as that of a Verdict. ``filter`` says how the
-    answer was read: for a rubric judge, which judge and model. ``chance`` is what guessing would score.
+    answer was read: for a rubric judge, which judge and model. ``chance`` is what guessing would score. ``parts`` are the sums
+    that a metric needs whose value over many prompts is not the mean of theirs; ``answer`` is the answer as it was read.
     """
 
     task: str
@@ -239,6 +288,8 @@ class Score:
     target_language: str | None = None
     repeat: int = 0
     chance: float | None = None
+    parts: tuple[float, ...] | None = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

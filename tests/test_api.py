@@ -51,7 +51,7 @@ def test_importing_is_light_and_every_name_is_there() -> None:
 
 
 @pytest.mark.parametrize(("function", "command", "own"), [
-    (eh.run, run_command, {"listen", "until"}), (eh.rank, rank_command, {"battles"}),
+    (eh.run, run_command, {"listen", "until", "allow_code_execution"}), (eh.rank, rank_command, {"battles"}),
 ])  # fmt: skip
 def test_the_arguments_are_the_options(function: object, command: click.Command, own: set[str]) -> None:
     options = {key(p): p for p in command.params if isinstance(p, click.Option) and not p.is_flag}

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evalharness.data import Source, content_hash, load, read_rows
+from evalharness.data import Beside, Source, content_hash, load, local_rows, read_rows
 from evalharness.errors import DataError
 
 ROWS: list[dict[str, Any]] = [
@@ -307,6 +308,86 @@ except DataError as error:
     assert "put it at DIR/org/missing/de/test.jsonl and set EVALHARNESS_DATA=DIR" in said
     assert "\n" not in said
     assert not (tmp_path / "lock.json").exists()
+
+
+ONE_FILE = Source("org/set", None, "test", data_files="data/v1/q.jsonl")
+
+
+def test_one_file_of_a_data_set_is_read_by_itself(tmp_path: Path, mirror: Path) -> None:
+    write_rows(mirror / "org" / "set" / "data" / "v1" / "q.jsonl", ROWS[:2])
+    rows, use = load(ONE_FILE, tmp_path / "lock.json")
+    assert rows == ROWS[:2] == list(local_rows(ONE_FILE) or ())
+    assert (use.origin, use.name) == ("mirror", "data/v1/q.jsonl") and ONE_FILE.shown == "org/set/data/v1/q.jsonl"
+    write_rows(mirror / "org" / "set" / "other.jsonl", ROWS[2:])
+    other = replace(ONE_FILE, data_files="other.jsonl")
+    assert load(other, tmp_path / "lock.json")[0] == ROWS[2:], "each file has a lock of its own"
+    with pytest.raises(DataError, match="would lie outside"):
+        load(replace(ONE_FILE, data_files="../../../x.jsonl"), tmp_path / "lock.json")
+
+
+def test_one_file_of_a_data_set_is_found_in_the_cache_of_the_hub(tmp_path: Path) -> None:
+    """In a process of its own: the hub's library reads its environment when it is imported."""
+    cached = tmp_path / "hub" / "hub" / "datasets--org--set"
+    write_rows(cached / "snapshots" / ("a" * 40) / "data" / "v1" / "q.jsonl", ROWS[:2])
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("a" * 40, encoding="utf-8")
+    program = """
+import sys, pathlib
+from evalharness.data import Source, load, local_rows
+from evalharness.errors import DataError
+asked = Source("org/set", None, "test", data_files="data/v1/q.jsonl")
+rows, use = load(asked, pathlib.Path(sys.argv[1]))
+print(len(rows), use.origin, len(list(local_rows(asked))))
+missing = Source("org/set", None, "test", data_files="gone.jsonl")
+print(local_rows(missing))
+try:
+    load(missing, pathlib.Path(sys.argv[1]))
+except DataError as error:
+    print(error)
+"""
+    environment = {
+        **os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub"), "PYTHONPATH": os.pathsep.join(sys.path),
+    }  # fmt: skip
+    command = [sys.executable, "-c", program, str(tmp_path / "lock.json")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    first, second, third = done.stdout.strip().splitlines()
+    assert (first, second) == ("2 hub 2", "None"), done.stderr
+    assert third.startswith("no data set org/set/gone.jsonl") and "put it at DIR/org/set/gone.jsonl and" in third
+
+
+PAIR = Source("org/pair", "en", "test", beside=Beside("de", "id"))
+ENGLISH = [{"id": 1, "text": "one"}, {"id": 2, "text": "two"}]
+
+
+def test_rows_of_two_configurations_go_together_by_a_column(tmp_path: Path, mirror: Path) -> None:
+    german = [{"id": 2, "text": "zwei"}, {"id": 1, "text": "eins"}, {"id": 3, "text": "drei"}]
+    write_rows(mirror / "org" / "pair" / "en" / "test.jsonl", ENGLISH)
+    assert local_rows(PAIR) is None, "one of both is missing"
+    write_rows(mirror / "org" / "pair" / "de" / "test.jsonl", german)
+    rows, use = load(PAIR, tmp_path / "lock.json")
+    assert [(row["text"], row["beside"]["text"]) for row in rows] == [("one", "eins"), ("two", "zwei")]
+    assert rows == list(local_rows(PAIR) or ()) and PAIR.shown == "org/pair/en+de/test"
+    assert (use.name, use.rows, use.sha256) == ("en+de", 2, content_hash(rows))
+    write_rows(mirror / "org" / "pair" / "de" / "test.jsonl", [*german[1:], {"id": 2, "text": "zwo"}])
+    with pytest.raises(DataError, match="is not the one locked"):
+        load(PAIR, tmp_path / "lock.json")
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ([{"id": 1, "text": "eins"}], r"de has no row with id 2; rows must go together one to one"),
+        ([{"id": 1}, {"id": 2}, {"id": 2}], r"de has rows with the same id"),
+        ([{"text": "eins"}], r"has rows without a column 'id'"),
+    ],
+)
+def test_rows_that_do_not_go_together_are_an_error(
+    tmp_path: Path, mirror: Path, others: list[dict[str, Any]], message: str
+) -> None:
+    write_rows(mirror / "org" / "pair" / "en" / "test.jsonl", ENGLISH)
+    write_rows(mirror / "org" / "pair" / "de" / "test.jsonl", others)
+    with pytest.raises(DataError, match=rf"dataset\.beside: data set org/pair/en\+de/test.*{message}"):
+        load(PAIR, tmp_path / "lock.json")
 
 
 def test_a_content_hash_is_over_the_rows_and_not_over_their_spelling() -> None:

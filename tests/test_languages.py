@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from evalharness.languages import direction, is_language, is_tag, name, own_name, script
+from evalharness.languages import (
+    direction,
+    family,
+    is_language,
+    is_tag,
+    name,
+    number_signs,
+    own_name,
+    resource_class,
+    resource_level,
+    script,
+    writes_spaces,
+)
 
 
 @pytest.mark.parametrize("code", ["de", "pt-BR", "zh-Hant", "zh-Hant-TW", "es-419", "yue", "EN"])
@@ -57,3 +69,39 @@ def test_the_undetermined_language_is_not_american_english() -> None:
     assert name("und") == own_name("und") == "Unknown language"
     assert script("und") is None
     assert script("und-Arab") == "Arab"
+
+
+@pytest.mark.parametrize(
+    ("code", "kin", "resources", "level"),
+    [
+        ("de", "Indo-European", 5, "high"),
+        ("pt-BR", "Indo-European", 4, "high"),
+        ("zh-Hant", "Sino-Tibetan", 5, "high"),
+        ("id", "Austronesian", 3, "mid"),
+        ("te", "Dravidian", 1, "low"),
+        ("sw", "Atlantic-Congo", 2, "low"),
+        ("qu", "Quechuan", 1, "low"),
+        ("xx", None, None, None),
+        ("und", None, None, None),
+    ],
+)
+def test_the_table_knows_family_and_resources(
+    code: str, kin: str | None, resources: int | None, level: str | None
+) -> None:
+    assert (family(code), resource_class(code), resource_level(code)) == (kin, resources, level)
+
+
+def test_the_table_holds_every_language_of_the_benchmarks() -> None:
+    benchmarks = (
+        "ar cs de el en es fa fr he hi id it ja ko nl pl pt ro ru tr uk vi zh et ht qu sw ta th eu my te bn ca da gu hr hu hy "
+        "is kn ml mr nb ne sk sr sv am fil ha ig ky lt mg ms ny si sn so yo sq az be bg fi ka kk mk tl ur uz"
+    )
+    assert [code for code in benchmarks.split() if family(code) is None or resource_level(code) is None] == []
+    assert [code for code in benchmarks.split() if script(code) is None] == []
+
+
+def test_signs_of_numbers_and_spaces_are_the_languages() -> None:
+    assert number_signs("de") == (",", ".")
+    assert number_signs("en") == number_signs("xx") == (".", ",")
+    assert number_signs("fr")[0] == ","
+    assert [code for code in ("ja", "zh-Hant", "th", "de", "ko") if not writes_spaces(code)] == ["ja", "zh-Hant", "th"]

@@ -45,7 +45,20 @@ ANSWERS = "".join(
     for model in ("tortoise", "hare")
 )
 BATTLE = '{"prompt_id": "1", "language": "de", "model_a": "tortoise", "model_b": "hare", "score": 1, "judge": "j"}\n'
-BASE = {"tasks/mine.yaml": TASK, "tasks/mine.jsonl": ROWS, "judges/strict.yaml": JUDGE, "answers.jsonl": ANSWERS}
+SUITE = """\
+suite: all
+version: "1"
+description: all of my own
+categories:
+  first: {tasks: [mine]}
+"""
+BASE = {
+    "tasks/mine.yaml": TASK,
+    "tasks/mine.jsonl": ROWS,
+    "judges/strict.yaml": JUDGE,
+    "tasks/suites/all.yaml": SUITE,
+    "answers.jsonl": ANSWERS,
+}
 
 RUN = (
     "run",
@@ -86,6 +99,12 @@ def judge(old: str, new: str) -> dict[str, str | None]:
     """Return the judge with ``old`` written as ``new``."""
     assert old in JUDGE
     return {"judges/strict.yaml": JUDGE.replace(old, new)}
+
+
+def suite(old: str, new: str) -> dict[str, str | None]:
+    """Return the suite with ``old`` written as ``new``."""
+    assert old in SUITE
+    return {"tasks/suites/all.yaml": SUITE.replace(old, new)}
 
 
 def config(text: str) -> dict[str, str | None]:
@@ -186,11 +205,19 @@ MISTAKES: dict[str, Mistake] = {
     "language twice": Mistake(SHOW, ("tasks/mine.yaml:5: languages: de is listed twice",), task("[de]", "[de, de]")),
     "language code": Mistake(SHOW, ("tasks/mine.yaml:5: languages[0]: 'German!' is not a BCP 47 language tag",), task("[de]", "['German!']")),
     "language as text": Mistake(SHOW, ("tasks/mine.yaml:5: languages: must be a list, not 'de'", 'write ["de"]'), task("[de]", "de")),
-    "prompt and messages": Mistake(SHOW, ("tasks/mine.yaml:6: sample: needs exactly one of prompt and messages",), task('prompt: "{{ row.prompt }}"', 'category: "x"')),
+    "prompt and messages": Mistake(SHOW, ("tasks/mine.yaml:6: sample: needs exactly one of prompt, messages and turns",), task('prompt: "{{ row.prompt }}"', 'category: "x"')),
     "temperature": Mistake(SHOW, ("tasks/mine.yaml:10: generate.temperature: -1 must be 0 (greedy) or above",), {"tasks/mine.yaml": f"{TASK}generate: {{temperature: -1}}\n"}),
     "circle": Mistake(("show", "other"), ("tasks/third.yaml:1: extends: goes in a circle: other.yaml -> third.yaml -> other.yaml",), {"tasks/other.yaml": "extends: third\n", "tasks/third.yaml": "extends: other\n"}),
     "extends": Mistake(("show", "mine.sw"), ("tasks/mine.sw.yaml:1: extends: no task named 'mien'; did you mean 'mine'?",), {"tasks/mine.sw.yaml": "extends: mien\nlanguage: sw\n"}),
     "language of the file": Mistake(("show", "mine.sw"), ("tasks/mine.sw.yaml:2: language: must be 'sw', as in the file's name",), {"tasks/mine.sw.yaml": "extends: mine\nlanguage: fr\n"}),
+    # suites
+    "suite": Mistake(swap(RUN, "mine", "alll"), ("no task named 'alll'; did you mean 'all'?",)),
+    "suite in brackets": Mistake(swap(RUN, "mine", "all[de]"), ("suite all: takes no languages in brackets", "--languages")),
+    "language of a suite": Mistake((*swap(RUN, "mine", "all"), "--languages", "dee"), ("suite all: no language named 'dee'; did you mean 'de'?",)),
+    "task of a suite": Mistake(swap(RUN, "mine", "all"), ("tasks/suites/all.yaml:5: categories.first.tasks[0]: no task named 'mien'; did you mean 'mine'?",), suite("[mine]", "[mien]")),
+    "empty category": Mistake(("show", "all"), ("tasks/suites/all.yaml:5: categories.first.tasks: is empty; name at least one task",), suite("[mine]", "[]")),
+    "weight in a suite": Mistake(("validate", "tasks/suites"), ("all.yaml:5: categories.first.weights.mien: is no task of this category; did you mean 'mine'?",), suite("[mine]", "[mine], weights: {mien: 2}")),
+    "suite key": Mistake(("ls", "suites"), ("tasks/suites/all.yaml:4: categores: unknown key; did you mean 'categories'?",), suite("categories", "categores")),
     # judges
     "pattern": Mistake(JUDGED, ("judges/strict.yaml:8: verdict.pattern: is not a regular expression",), judge("(A|B)", "(A|B")),
     "groups": Mistake(JUDGED, ("judges/strict.yaml:8: verdict.pattern: has 0 groups; put exactly one (…) around the label",), judge("(A|B)", "A|B")),
@@ -218,6 +245,10 @@ MISTAKES: dict[str, Mistake] = {
     "replay field": Mistake(GENERATE, ("answers.jsonl:5:", "language"), {"answers.jsonl": ANSWERS + '{"prompt_id": "3", "model": "hare", "text": "x"}\n'}),
     # battles
     "battle file": Mistake(RANK, ("battles.jsonl",), {"battles.jsonl": None}),
+    "base of a battle file": Mistake(("compare", "battles.jsonl", "--base", "text"), ("battles.jsonl", "--base needs runs", "battle file")),
+    "base of no run": Mistake(("compare", "nothing", "--base", "text"), ("no run named 'nothing'",)),
+    "steps without a base": Mistake(("compare", "battles.jsonl", "--x", "step"), ("--x step", "only with --base")),
+    "form without a base": Mistake(("compare", "battles.jsonl", "--format", "latex"), ("--format latex", "only with --base")),
     "battle folder": Mistake(("rank", "tasks"), ("tasks",)),
     "battle column": Mistake(RANK, ("battles.jsonl", "model_b"), {"battles.jsonl": BATTLE.replace("model_b", "modelb")}),
     "battle score": Mistake(RANK, ("battles.jsonl", "score", "0..1"), {"battles.jsonl": BATTLE.replace('"score": 1', '"score": 2')}),
@@ -234,7 +265,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a task, a judge, answers, battles, and an empty journal in `kept`."""
     for name, text in {**BASE, "battles.jsonl": BATTLE}.items():
         file = tmp_path / name
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(exist_ok=True, parents=True)
         file.write_text(text, encoding="utf-8")
     with Journal.writing(tmp_path / "kept"):
         pass

@@ -16,6 +16,7 @@ from evalharness.errors import DataError, SpecError
 from evalharness.prompts import (
     Duel,
     Single,
+    after,
     check,
     chosen,
     dataset_name,
@@ -26,9 +27,10 @@ from evalharness.prompts import (
     samples,
     shown,
 )
-from evalharness.specs.fields import Template
+from evalharness.specs.fields import Expr, Template
 from evalharness.specs.judge import JudgeSpec, LabelSpec, VerdictSpec
-from evalharness.specs.task import DatasetSpec, LanguageSpec, Provenance, SampleSpec, TaskSpec, Turn
+from evalharness.specs.sample import SampleSpec, Turn
+from evalharness.specs.task import DatasetSpec, LanguageSpec, Provenance, TaskSpec
 from evalharness.types import Message, Sample, Where
 
 WHERE = Where("tasks/t.yaml", 7, "sample.prompt")
@@ -84,6 +86,24 @@ def test_turns_of_a_conversation_keep_their_roles_and_order() -> None:
         ("user", "Und jetzt?"),
     ]
     assert question(sample) == "[user]\nKalt?\n\n[assistant]\nJa.\n\n[user]\nUnd jetzt?"
+
+
+def test_a_row_may_hold_the_whole_conversation() -> None:
+    talk = [{"role": "user", "content": "Kalt?", "toxic": False}, {"role": "assistant", "content": "Ja."},
+            {"role": "user", "content": "Und jetzt?"}]  # fmt: skip
+    spec = task(prompt=None, messages=Expr(template("row.talk")))
+    (sample,) = made([{"id": 1, "talk": talk}], spec)
+    assert sample.messages == tuple(Message(turn["role"], turn["content"]) for turn in talk)  # type: ignore[arg-type]
+    for wrong in (talk[:2], [], "Kalt?", [{"role": "robot", "content": "x"}], [{"role": "user"}]):
+        with pytest.raises(DataError, match=r"must give a list of \{role, content\}"):
+            made([{"id": 1, "talk": wrong}], spec)
+
+
+def test_the_turns_of_a_conversation_are_named_for_people() -> None:
+    (sample,) = made([{"id": 1, "talk": ["Kalt?", "Und jetzt?"]}], task(prompt=None, turns=Expr(template("row.talk"))))
+    assert question(sample) == "[turn 1]\nKalt?\n\n[turn 2]\nUnd jetzt?"
+    later = after(sample, ["Ja."])
+    assert shown(later, "raw") == "Kalt?\n\nJa.\n\nUnd jetzt?"
 
 
 def test_the_text_of_a_row_reaches_the_prompt_unchanged() -> None:
@@ -400,6 +420,10 @@ BOMBS = [
     "{{ " + "not " * 20000 + "1 }}",
     "{% if 1 %}" * 300 + "{% endif %}" * 300,
     "{% for x in [1] recursive %}{% if loop.depth < 3 %}{{ loop(range(99999)) }}{% endif %}{% endfor %}",
+    "{{ row.text | regex_replace('(x+x+)+y') }}",
+    "{{ row.text | regex_replace('(x{900}){900}') }}",
+    "{{ row.text | regex_replace('x', 'y' * 99999) }}",
+    "{{ row.text | regex_replace('(x') }}",
 ]
 
 
@@ -410,6 +434,16 @@ def test_no_template_works_or_grows_without_end(text: str) -> None:
         rendered(text, row={"text": "x" * 1000})
     assert time.process_time() - begun < 5
     assert len(str(refused.value)) < 500
+
+
+def test_a_pattern_is_replaced_by_a_text_as_it_stands() -> None:
+    text = "{{ row.text | regex_replace('[0-9]+', '\\\\1') }} {{ row.text | regex_replace('é', count=1) }}"
+    assert rendered(text, row={"text": "é1é23"}) == "é\\1é\\1 1é23"
+
+
+def test_a_row_without_an_id_is_told_apart_by_its_place() -> None:
+    of = task(id=template("{{ position }}"))
+    assert [sample.prompt_id for sample in made([{"text": "a"}, {"text": "a"}], of)] == ["0", "1"]
 
 
 def test_an_honest_long_prompt_is_no_bomb() -> None:

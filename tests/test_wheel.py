@@ -42,7 +42,10 @@ def test_the_wheel_brings_its_tasks_judges_and_models(installed: Path, tmp_path:
         listed = {
             row[key] for row in json.loads(python(installed, tmp_path, "-m", "evalharness", "ls", kind, "--json"))
         }
-        assert listed == {path.stem for path in (REPOSITORY / kind).glob("*.yaml")}
+        there = [path for path in (REPOSITORY / kind).rglob("*.yaml") if path.parent.name != "suites"]
+        assert listed == {path.stem for path in there}
+    suites = json.loads(python(installed, tmp_path, "-m", "evalharness", "ls", "suites", "--json"))
+    assert {row["suite"] for row in suites} == {"aya-expanse", "to-code"}
     models = json.loads(python(installed, tmp_path, "-m", "evalharness", "ls", "models", "--json"))
     assert {"gemma-3-270m", "gemma-3-270m-sampled"} <= {row["model"] for row in models}
 

@@ -41,9 +41,10 @@ class BackendKind:
 
     ``resolve`` finds the weights and says what identifies the engine, without loading it; ``open`` gives a backend that
     loads at its first request and keeps its log in a folder; ``models`` lists the models an entry stands for; ``loads``
-    says whether weights are loaded on this machine, ``paid`` whether answers may cost money; ``cards`` counts the graphics
-    cards that an engine holds, those of all its replicas. ``spread`` opens an engine on the Ray cluster at an address (see
-    Executor); kinds without it run on this machine in any case.
+    says whether weights are loaded on this machine, ``paid`` whether answers may cost money, ``likelihoods`` whether an
+    engine tells how likely a given text is; ``cards`` counts the graphics cards that an engine holds, those of all its
+    replicas. ``spread`` opens an engine on the Ray cluster at an address (see Executor); kinds without it run on this
+    machine in any case.
     """
 
     resolve: Callable[[ModelSpec], Engine]
@@ -51,5 +52,6 @@ class BackendKind:
     models: Callable[[ModelSpec], list[ModelSpec]] = itself
     loads: bool = True
     paid: bool = False
+    likelihoods: Callable[[Engine], bool] = lambda engine: True
     cards: Callable[[Engine], int] = no_cards
     spread: Callable[[Engine, Path, str | None], Backend] | None = None

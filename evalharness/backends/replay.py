@@ -1,7 +1,8 @@
 """Files of completions in, answers out: the models of ``replay:GLOB`` or ``replay:GLOB#model``, one a ``model`` field.
 
 A file is JSONL, plain or ``.gz``: ``{prompt_id, language, model, text}``, optionally ``task, task_version, prompt_sha256,
-thinking, tokens, finish, generate, size_b``. Other fields are left alone.
+thinking, tokens, finish, generate, size_b, repeat`` (the number of the answer, from 0, where a prompt has several), ``turn``
+(the number of the turn, from 1, in a conversation). Other fields are left alone.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from evalharness.text import canonical, clean_row
 from evalharness.types import Backend, Engine, Request, Result
 
 FINISHES = ("stop", "length", "context", "refused", "filtered")
-Key = tuple[str | None, str, str]
+Key = tuple[str | None, str, str, int, int]
 
 _STRINGS = ("prompt_id", "language", "model", "text")
 _OPTIONAL: dict[str, tuple[type, ...]] = {
@@ -36,6 +37,8 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
     "finish": (str,),
     "generate": (dict,),
     "size_b": (int, float),
+    "repeat": (int,),
+    "turn": (int,),
 }
 _WORDS = {str: "a string", int: "a whole number", float: "a number", dict: "an object"}
 
@@ -57,11 +60,13 @@ class Recorded:
     finish: str | None = None
     generate: Mapping[str, Any] | None = None
     size_b: float | None = None
+    repeat: int | None = None
+    turn: int | None = None
 
     @property
     def key(self) -> Key:
-        """What it answers: (task or ``None``, language, prompt id)."""
-        return self.task, self.language, self.prompt_id
+        """What it answers: (task or ``None``, language, prompt id, number of the answer among those to the prompt, turn)."""
+        return self.task, self.language, self.prompt_id, self.repeat or 0, self.turn or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +78,22 @@ class Recording:
     sha256: str
     size_b: float | None
 
-    def find(self, task: str, language: str, prompt_id: str) -> Recorded | None:
-        """Return the completion for a prompt: the one recorded for ``task``, else one for no task in particular."""
-        return self.entries.get((task, language, prompt_id)) or self.entries.get((None, language, prompt_id))
+    def find(self, task: str, language: str, prompt_id: str, index: int = 0, turn: int = 0) -> Recorded | None:
+        """Return completion ``index`` for a prompt, in ``turn`` (from 0) of its conversation: the one recorded for ``task``,
+        else one for no task in particular."""
+        place = (language, prompt_id, index, turn + 1)
+        return self.entries.get((task, *place)) or self.entries.get((None, *place))
 
     def answer(self, request: Request) -> Result:
         """Return the result of ``request``, looked up by what it is ``about``; a missing completion is an error."""
         if request.about is None:
             return Result(request.id, finish="error", error="a replayed model answers only the prompts of tasks")
         task, language, prompt_id = request.about
-        found = self.find(task, language, prompt_id)
+        found = self.find(task, language, prompt_id, request.index, request.turn)
         if found is None:
-            missing = f"{self.model} has no completion for prompt {prompt_id} in {language} of task {task}"
+            which = f" (repeat {request.index})" if request.index else ""
+            which += f" (turn {request.turn + 1})" if request.turn else ""
+            missing = f"{self.model} has no completion for prompt {prompt_id}{which} in {language} of task {task}"
             return Result(request.id, finish="error", error=missing)
         return Result(
             request.id, text=found.text, finish=found.finish or "stop", tokens_out=found.tokens, thinking=found.thinking
@@ -177,14 +186,17 @@ def _check(row: Mapping[str, Any], place: str) -> None:
         raise DataError(f"{place}: language '{row['language']}' is not a language tag such as de or pt-BR")
     if row.get("finish") not in (None, *FINISHES):
         raise DataError(f"{place}: finish '{row['finish']}' is none of {', '.join(FINISHES)}")
-    for name in ("tokens", "size_b"):
+    for name in ("tokens", "size_b", "repeat"):
         if (row.get(name) or 0) < 0:
             raise DataError(f"{place}: {name} is negative")
+    if row.get("turn") is not None and row["turn"] < 1:
+        raise DataError(f"{place}: turn is {row['turn']}; turns are counted from 1")
 
 
 def _content(recorded: Recorded) -> bytes:
     """Return what two completions of a prompt must have in common to be the same."""
-    return canonical([recorded.key, recorded.text, recorded.thinking, recorded.finish, recorded.tokens])
+    key = recorded.key if recorded.key[-1] > 1 else recorded.key[:-1]  # as before there were turns: identities stay
+    return canonical([key, recorded.text, recorded.thinking, recorded.finish, recorded.tokens])
 
 
 def _recording(model: str, entries: Mapping[Key, Recorded]) -> Recording:
@@ -252,4 +264,4 @@ def _open(engine: Engine, _logs: Path) -> Backend:
     return ReplayBackend(recording)
 
 
-BACKEND = BackendKind(resolve=_resolve, open=_open, models=_models, loads=False)
+BACKEND = BackendKind(resolve=_resolve, open=_open, models=_models, loads=False, likelihoods=lambda engine: False)

@@ -71,8 +71,7 @@ class Codec:
         shown = prompt.rstrip(" ")
         spaces = prompt[len(shown) :]
         context = self._encode(shown, special)
-        if not context:
-            raise UnanswerableError("the prompt is empty: nothing to continue")
+        start: list[int] = [] if context else self._start()
         if not request.continuations:
             raise UnanswerableError("no continuation is given")
         out = []
@@ -82,10 +81,20 @@ class Codec:
             continuation = whole[len(context) :] if joined else self._tokens(spaces + text)
             if not continuation:
                 raise UnanswerableError(f"the continuation {text!r} has no token")
-            if self.context is not None and len(context) + len(continuation) > self.context:
-                raise UnanswerableError(_too_long(len(context) + len(continuation), self.context), "context")
-            out.append((context, continuation))
+            before = start + context
+            if self.context is not None and len(before) + len(continuation) > self.context:
+                raise UnanswerableError(_too_long(len(before) + len(continuation), self.context), "context")
+            out.append((before, continuation))
         return out
+
+    def _start(self) -> list[int]:
+        """Return the token that a text without a prompt follows, as in lm-eval: BOS, or else the end of another text."""
+        first = (
+            self._tokenizer.bos_token_id if self._tokenizer.bos_token_id is not None else self._tokenizer.eos_token_id
+        )
+        if first is None:
+            raise UnanswerableError("the prompt is empty, and the model has neither BOS nor EOS to begin with")
+        return [first]
 
     def text(self, ids: Sequence[int]) -> str:
         """Return the text of generated token ids, without special tokens; the tags of a thought stay."""

@@ -27,7 +27,7 @@ def frozen(value: Any) -> Any:
 def plain_request(request: Request) -> dict[str, Any]:
     """Return ``request`` as plain data, without what only the harness reads."""
     plain = asdict(request)
-    del plain["about"], plain["batch"]
+    del plain["about"], plain["batch"], plain["index"], plain["turn"]
     return plain
 
 

@@ -41,7 +41,7 @@ def _everything(catalog: Catalog, ctx: click.Context) -> list[str]:
         found = _runs(catalog, ctx)
     except EvalHarnessError:  # no runs yet
         found = []
-    return [*catalog.task_files, *catalog.judge_files, *catalog.models, *found]
+    return [*catalog.task_files, *catalog.suite_files, *catalog.judge_files, *catalog.models, *found]
 
 
 def _languages(catalog: Catalog, ctx: click.Context) -> list[str]:
@@ -50,7 +50,7 @@ def _languages(catalog: Catalog, ctx: click.Context) -> list[str]:
     return [code for name in known for code in (*catalog.task(name).codes, *catalog.added_languages(name))]
 
 
-tasks = _from(lambda catalog, ctx: catalog.task_names())
+tasks = _from(lambda catalog, ctx: [*catalog.task_names(), *catalog.suite_names()])
 judges = _from(lambda catalog, ctx: catalog.judge_names())
 models = _from(lambda catalog, ctx: catalog.models)
 languages = _from(_languages)

@@ -1,4 +1,4 @@
-"""``evalharness import FORMAT PATH…``: battles, completions and scores from the result files of other evaluations."""
+"""``evalharness import FORMAT PATH…``: battles, completions and scores from other evaluations, tasks from other harnesses."""
 
 from __future__ import annotations
 
@@ -10,24 +10,33 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from evalharness.cli import options
+from evalharness.cli import importingtasks, options
 from evalharness.cli.verb import Verb
 from evalharness.errors import UsageError
 from evalharness.text import one_line
 
 _FAILED_ITEMS = 3
+_TASK_FORMATS = ("lm-eval", "hf-eval-yaml")
 
 
 @click.command("import", cls=Verb)
 @click.argument("format", metavar="FORMAT")
 @click.argument("paths", metavar="PATH…", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--out", metavar="FILE", type=click.Path(path_type=Path), help="Battles: .jsonl, .csv (or .gz of them), .parquet."
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Battles: .jsonl, .csv (or .gz of them), .parquet. Of task files: the folder they go to (tasks).",
 )
 @click.option("--completions", metavar="FILE", type=click.Path(path_type=Path), help="Answers, for replay: .jsonl.")
 @click.option("--scores", metavar="FILE", type=click.Path(path_type=Path), help="Scores of single answers: .parquet.")
 @click.option("--baseline", metavar="M", help="Whom judgments that name no baseline are against.")
 @click.option("--language", metavar="TAG", help="The language of the prompts; und (unknown) where it is not said.")
+@click.option(
+    "--report", is_flag=True, help="Of task files: say what could be taken over and what not, and write nothing."
+)
+@click.option("--shots", metavar="N", type=int, help="Of lm-eval: how many worked examples, instead of the files' own.")
+@click.option("--dataset", metavar="ORG/NAME", help="Of hf-eval-yaml: the data set that the eval.yaml belongs to.")
 @options.results
 @options.as_json
 def import_command(
@@ -38,6 +47,9 @@ def import_command(
     scores: Path | None,
     baseline: str | None,
     language: str | None,
+    report: bool,
+    shots: int | None,
+    dataset: str | None,
     results_folder: Path,
     as_json: bool,
 ) -> int:
@@ -46,6 +58,9 @@ def import_command(
     FORMAT is arena-hard, alpaca-eval, fastchat, wildbench or deja-vu, or auto to find it by the keys of the records. It
     ends with exit code 3 where rows had to be left out, which are counted by reason; the others are written all the same.
 
+    `import lm-eval PATH…` writes lm-evaluation-harness's task YAML as tasks and suites of our own, and `import hf-eval-yaml
+    FILE` that of a hub data set. No code of theirs is run: what needs it is refused, with the reason.
+
     `import openai-batch RUN FILE…` instead puts the answers in a batch service's output files into the journal of RUN.
 
     \b
@@ -53,8 +68,15 @@ def import_command(
       evalharness import openai-batch RUN output.jsonl
       evalharness import auto data/arena-hard-v2.0/model_judgment --out battles.parquet --language en
       evalharness import alpaca-eval annotations.json --out battles.jsonl --completions answers.jsonl
+      evalharness import lm-eval lm_eval/tasks/arc --report
       evalharness rank battles.parquet --baseline o3-mini-2025-01-31
     """
+    if format in _TASK_FORMATS:
+        if completions or scores or _typed(baseline):
+            raise UsageError(f"{format} reads tasks; leave --completions, --scores, --baseline out")
+        return importingtasks.take(format, paths, out, language, shots, dataset, report=report, as_json=as_json)
+    if report or dataset or shots is not None:
+        raise UsageError("--report, --shots and --dataset are for task files: lm-eval and hf-eval-yaml")
     if format == "openai-batch":
         if out or completions or scores:
             raise UsageError(

@@ -14,7 +14,7 @@ from evalharness import languages
 from evalharness.catalog import Catalog
 from evalharness.cli import complete, options
 from evalharness.cli.verb import Verb
-from evalharness.errors import NotInCatalog
+from evalharness.errors import NotInCatalog, UsageError
 from evalharness.text import one_line
 
 Row = dict[str, Any]
@@ -29,12 +29,28 @@ def _tasks(catalog: Catalog, root: Path) -> list[Row]:
             {
                 "task": name,
                 "version": task.version,
+                "output": task.output,
+                "category": task.suite_category,
                 "languages": codes,
-                "judge": task.judge,
+                "scored_by": [metric.name for metric in task.metrics] or [f"judge {task.judge}"],
                 "description": task.description,
             }
         )
     return rows
+
+
+def _suites(catalog: Catalog, root: Path) -> list[Row]:
+    specs = [catalog.suite(name) for name in catalog.suite_names()]
+    return [
+        {
+            "suite": s.suite,
+            "version": s.version,
+            "tasks": len({name for category in s.categories.values() for name in category.names}),
+            "categories": list(s.categories),
+            "description": s.description,
+        }
+        for s in specs
+    ]
 
 
 def _judges(catalog: Catalog, root: Path) -> list[Row]:
@@ -103,18 +119,35 @@ def _backends(catalog: Catalog, root: Path) -> list[Row]:
     return rows
 
 
+def _metrics(catalog: Catalog, root: Path) -> list[Row]:
+    from evalharness.scoring import EXTRAS, METRICS
+
+    rows = []
+    for name in METRICS:
+        extra = EXTRAS.get(name)
+        try:
+            metric = METRICS[name]
+        except ModuleNotFoundError:
+            rows.append({"metric": name, "output": ["text"], "needs": extra, "description": "not installed here"})
+            continue
+        outputs = sorted(metric.outputs)
+        rows.append({"metric": name, "output": outputs, "needs": extra, "description": metric.description})
+    return rows
+
+
 KINDS: dict[str, Callable[[Catalog, Path], list[Row]]] = {
     "tasks": _tasks, "judges": _judges, "models": _models, "languages": _languages, "runs": _runs,
-    "backends": _backends,
+    "backends": _backends, "suites": _suites, "metrics": _metrics,
 }  # fmt: skip
 
 
 @click.command("ls", cls=Verb)
 @click.argument("kind", metavar="|".join(KINDS), required=False, shell_complete=complete.one_of(*KINDS))
+@click.option("--markdown", is_flag=True, help="Of tasks: a page about them, suites first.")
 @options.specs
 @options.results
 @options.as_json
-def ls_command(kind: str | None, specs: tuple[str, ...], results_folder: Path, as_json: bool) -> int:
+def ls_command(kind: str | None, markdown: bool, specs: tuple[str, ...], results_folder: Path, as_json: bool) -> int:
     """List what there is to name in other commands; without a kind, the kinds."""
     if kind is None:
         click.echo(json.dumps(list(KINDS)) if as_json else "\n".join(KINDS))
@@ -122,6 +155,13 @@ def ls_command(kind: str | None, specs: tuple[str, ...], results_folder: Path, a
     if kind not in KINDS:
         raise NotInCatalog("kind", kind, KINDS, "ls")
     catalog = Catalog(specs)
+    if markdown:
+        if kind != "tasks":
+            raise UsageError("--markdown is for tasks: evalharness ls tasks --markdown")
+        from evalharness.flows.catalogue import catalogue
+
+        click.echo(catalogue(catalog), nl=False)
+        return 0
     rows = KINDS[kind](catalog, results_folder)
     for note in catalog.notes:
         click.echo(f"note: {note}", err=True)

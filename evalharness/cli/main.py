@@ -23,6 +23,7 @@ VERBS = {
     "judge": ("stored", "Judge the games of a stored run, also by more judges."),
     "add": ("stored", "Add models to a stored run and play only what is missing."),
     "merge": ("merge", "Put the shards of a run together."),
+    "score": ("stored", "Score the answers of a stored run again, by what its tasks say now."),
     "report": ("stored", "Write tables and page of a stored run again, as far as it got."),
     "resume": ("stored", "Go on with a run that was interrupted or had failed items."),
     "rank": ("rank", "Win rates with intervals from a battle file."),

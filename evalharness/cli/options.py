@@ -12,7 +12,6 @@ from click.core import ParameterSource
 from evalharness.catalog import split_names
 from evalharness.cli.verb import said
 from evalharness.errors import UsageError, suggestion
-from evalharness.plan import shard_of
 from evalharness.specs.sampling import fault
 from evalharness.types import Sampling
 
@@ -108,7 +107,11 @@ def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 
 def shard(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
     """Read ``i/n``."""
-    return None if value is None else shard_of(value, said(ctx, parameter))
+    if value is None:
+        return None
+    from evalharness.plan import shard_of
+
+    return shard_of(value, said(ctx, parameter))
 
 
 def sampling(ctx: click.Context, parameter: click.Parameter, value: Sequence[str]) -> dict[str, Any]:

@@ -16,7 +16,10 @@ from evalharness.cli.verb import Verb
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--baseline", metavar="M", help="Rates against this model only; its rating is zero.")
 @click.option(
-    "--by", callback=options.names, metavar="AXIS,…", help="Groups beside `all`: language, category, task, judge, size."
+    "--by",
+    callback=options.names,
+    metavar="AXIS,…",
+    help="Groups beside `all`: language, family, script, resource, category, task, judge, size.",
 )
 @click.option(
     "--method",

@@ -26,7 +26,7 @@ _OPTIONS = (
     ),
     click.option(
         "--task", "-t", metavar="T", shell_complete=complete.tasks,
-        help="Tasks: m-arenahard, 'm-arenahard[de,fr]', 'm-arenahard[*]'; several with commas. [required]",
+        help="Tasks: m-arenahard, 'm-arenahard[de,fr]', 'm-arenahard[*]', or suites; several with commas. [required]",
     ),
     click.option(
         "--languages", callback=options.names, metavar="de,fr", shell_complete=complete.languages,
@@ -52,6 +52,14 @@ _OPTIONS = (
     click.option(
         "--format", type=click.Choice(["auto", "chat", "raw"]), show_default="the task's",
         help="How models are asked: through their chat template, or in raw text; shown as a deviation.",
+    ),
+    click.option(
+        "--choices", type=click.Choice(["auto", "likelihood", "generate"]), default="auto", show_default=True,
+        help="How choice tasks are asked: how likely each choice is, or for a letter in text; never in one column.",
+    ),
+    click.option(
+        "--allow-code-execution", is_flag=True,
+        help="Run the programs that models write for code tasks, in a sandbox; recorded and shown.",
     ),
     click.option("--gen-seed", type=int, default=0, show_default=True, metavar="S", help="Base seed of sampled answers."),
     click.option("--name", metavar="NAME", help="The run's name, instead of task and plan hash."),
@@ -83,7 +91,7 @@ def ask_of(words: dict[str, Any], statistics: Statistics) -> Ask:
         models=words["models"], tasks=tuple(split_names(words["task"])), languages=words["languages"], judges=words["judges"],
         judge_model=words["judge_model"], baseline=words["baseline"], limit=words["limit"], gen=words["gen"],
         gen_seed=words["gen_seed"], format=words["format"], name=words["name"], specs=words["specs"], statistics=statistics,
-        shard=words["shard"],
+        shard=words["shard"], choices=words["choices"], allow_code_execution=words["allow_code_execution"],
     )  # fmt: skip
 
 

@@ -14,7 +14,10 @@ from evalharness.files import write_text
 
 @click.command("schema")
 @click.argument(
-    "kind", metavar="task|judge|config", required=False, shell_complete=complete.one_of("task", "judge", "config")
+    "kind",
+    metavar="task|judge|suite|config",
+    required=False,
+    shell_complete=complete.one_of("task", "judge", "suite", "config"),
 )
 @click.option(
     "--out",
@@ -23,7 +26,7 @@ from evalharness.files import write_text
     help="Write KIND.json there (without KIND all of them).",
 )
 def schema_command(kind: str | None, out: Path | None) -> int:
-    """Print the JSON Schema of a task, a judge or evalharness.yaml.
+    """Print the JSON Schema of a task, a judge, a suite or evalharness.yaml.
 
     An editor checks and completes a file whose first line is `# yaml-language-server: $schema=PATH/task.json`.
 
@@ -39,7 +42,7 @@ def schema_command(kind: str | None, out: Path | None) -> int:
         raise NotInCatalog("schema", str(kind), SHAPES)
     if kind is None and out is None:
         raise click.UsageError(
-            "name one of task, judge, config, or give --out DIR for all", click.get_current_context()
+            "name one of task, judge, suite, config, or give --out DIR for all", click.get_current_context()
         )
     for name in chosen:
         text = json.dumps(schema(name), indent=2, ensure_ascii=False)

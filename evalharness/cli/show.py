@@ -1,4 +1,4 @@
-"""``evalharness show NAME``: a task, judge, model or run, as a person reads it or as JSON."""
+"""``evalharness show NAME``: a task, suite, judge, model or run, as a person reads it or as JSON."""
 
 from __future__ import annotations
 
@@ -23,19 +23,32 @@ Json = dict[str, Any]
 @click.argument("name", shell_complete=complete.everything)
 @click.option(
     "--language", metavar="L", shell_complete=complete.languages,
-    help="Of a judge, the prompt it sees in this language; of a task, its first sample.",
+    help="Of a judge, the prompt it sees in this language; of a task, its first sample; of an item, this language alone.",
 )  # fmt: skip
+@click.option(
+    "--item", metavar="ID", help="Of a run, one prompt: what was asked, what is right, answers, scores, games."
+)
 @options.specs
 @options.results
 @options.as_json
-def show_command(name: str, language: str | None, specs: tuple[str, ...], results_folder: Path, as_json: bool) -> int:
-    """Show the task, judge, model or run called NAME.
+def show_command(
+    name: str, language: str | None, item: str | None, specs: tuple[str, ...], results_folder: Path, as_json: bool
+) -> int:
+    """Show the task, suite, judge, model or run called NAME.
 
     \b
     Examples:
       evalharness show pairwise-logprob --language de
       evalharness show m-arenahard-mini --language ar
+      evalharness show RUN --item story --language de
     """
+    if item is not None:
+        from evalharness.flows.items import items
+
+        documents = items(name, item, results_folder, language)
+        text = json.dumps(documents, ensure_ascii=False, allow_nan=False) if as_json else _items(documents)
+        click.echo(text if as_json else terminal_safe(text))
+        return 0
     catalog = Catalog(specs)
     document = _found(name, catalog, results_folder) if language is None else _in_language(name, language, catalog)
     if as_json:
@@ -43,6 +56,10 @@ def show_command(name: str, language: str | None, specs: tuple[str, ...], result
         return 0
     click.echo(terminal_safe(_lines(_brief(document, results_folder) if "plan_hash" in document else document)))
     return 0
+
+
+def _items(documents: list[Json]) -> str:
+    return "\n\n".join(_lines(document) for document in documents)
 
 
 def _brief(run: Json, root: Path) -> Json:
@@ -64,6 +81,8 @@ def _brief(run: Json, root: Path) -> Json:
 def _found(name: str, catalog: Catalog, root: Path) -> Json:
     if name in catalog.task_files:
         return _task(catalog.task(name))
+    if name in catalog.suite_files:
+        return dict(plain(catalog.suite(name)))
     if name in catalog.judge_files:
         return dict(plain(catalog.judge(name)))
     if name in catalog.models:
@@ -78,8 +97,8 @@ def _found(name: str, catalog: Catalog, root: Path) -> Json:
                 return dict(plain(run))
     except UsageError:  # no journal here: then there is no run of that name either
         pass
-    known = [*catalog.task_names(), *catalog.judge_names(), *catalog.models, *runs]
-    raise NotInCatalog("task, judge, model or run", name, known)
+    known = [*catalog.task_names(), *catalog.suite_names(), *catalog.judge_names(), *catalog.models, *runs]
+    raise NotInCatalog("task, suite, judge, model or run", name, known)
 
 
 def _task(task: TaskSpec) -> Json:
@@ -117,27 +136,34 @@ def _judge_prompt(name: str, language: str, catalog: Catalog) -> Json:
 
 
 def _first_sample(name: str, language: str, catalog: Catalog) -> Json:
-    """Return the first sample of a task in a language: its messages, and the raw prompt where it has one."""
+    """Return the first sample of a task in a language: its messages, the raw prompt, what is scored, and what is right."""
     from evalharness import prompts
     from evalharness.data import local_rows
-    from evalharness.stages.load import source
+    from evalharness.stages.load import shots_source, source
 
     own = catalog.task(name)
     task = own if language in own.codes else catalog.select(f"{name}[{language}]")[0]
     spec = next(known for known in task.languages if known.code == language)
     place = source(task, spec)
     rows = local_rows(place)
+    shot_rows = None if task.shots is None else local_rows(shots_source(task, spec))
     head = {"task": task.task, "language": language, "data": place.shown}
     if rows is None:
         return {
             **head,
             "note": f"its rows are not on this machine; `evalharness pin '{name}[{language}]'` fetches them",
         }
-    sample = next(prompts.samples(task, spec, rows), None)
+    examples = None if task.shots is None or shot_rows is None else list(shot_rows)
+    sample = next(prompts.samples(task, spec, prompts.matching(task, spec, list(rows)), examples), None)
     if sample is None:
         return {**head, "note": "the data set has no rows"}
     extra = {"id": sample.prompt_id, "category": sample.category, "reference": sample.reference}
-    return {**head, **extra, **_shown(sample.messages), "raw_prompt": sample.raw_prompt}
+    asked = {"messages": plain(sample.messages), "raw": prompts.shown(sample, "raw")}
+    if sample.target is not None and task.output in ("choice", "loglikelihood"):
+        asked["likelihoods"] = [
+            {"prompt": one.prompt, "continuations": list(one.continuations)} for one in prompts.scored(sample, "raw")
+        ]
+    return {**head, **extra, **asked, "listed": sample.generative, "target": plain(sample.target)}
 
 
 def _shown(shown: Any) -> Json:

@@ -1,4 +1,4 @@
-"""``evalharness judge``, ``add``, ``report`` and ``resume``: go on with a stored run."""
+"""``evalharness judge``, ``add``, ``report``, ``score`` and ``resume``: go on with a stored run."""
 
 from __future__ import annotations
 
@@ -138,3 +138,26 @@ def report_command(run: str, results_folder: Path, as_json: bool) -> int:
     from evalharness.run import report_again
 
     return play(lambda listen, stop: report_again(run, results_folder, listen), results_folder, as_json)
+
+
+@click.command("score", cls=Verb)
+@click.argument("run", shell_complete=complete.runs)
+@click.option(
+    "--allow-code-execution", is_flag=True, help="Run programs of code tasks that were not run yet, in a sandbox."
+)
+@options.results
+@options.as_json
+def score_command(run: str, allow_code_execution: bool, results_folder: Path, as_json: bool) -> int:
+    """Score the stored answers of RUN again, by the metrics, filters and targets that its tasks have now; no model is needed.
+
+    \b
+    Example:
+      evalharness score mgsm-native-cot-1a2b3c4d
+    """
+    from evalharness.cli.running import play
+    from evalharness.run import score_again
+
+    def do(listen: Listener, stop: Stop) -> Outcome:
+        return score_again(run, results_folder, allow_code_execution=allow_code_execution, listen=listen, stop=stop)
+
+    return play(do, results_folder, as_json)

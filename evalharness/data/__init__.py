@@ -1,6 +1,7 @@
 """A task's data set in, its rows out, with what was read: from files beside the YAML, a mirror folder, or the HF hub.
 
-``EVALHARNESS_DATA=DIR`` maps ``<hub id>/<config>/<split>.{jsonl,parquet,csv}``, for machines without a network.
+``EVALHARNESS_DATA=DIR`` maps ``<hub id>/<config>/<split>.{jsonl,parquet,csv}`` (or ``<hub id>/<data_files>``, where a task names
+one file of a data set), for machines without a network. A row may be two: one of a configuration and the one ``beside`` it.
 Rows of hub data sets are locked: the first load writes commit and content hash to a lock file, later loads are checked.
 """
 
@@ -14,19 +15,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from evalharness.data.hub import from_cache, from_hub, is_cached
+from evalharness.data.hub import cached_file, file_from_hub, from_cache, from_hub, is_cached
 from evalharness.data.mirror import mirrored
 from evalharness.data.rows import ENDINGS, read_rows
-from evalharness.data.source import Source, Use
+from evalharness.data.source import LOCAL, Beside, Source, Use
 from evalharness.errors import DataError
 from evalharness.files import write_text
 from evalharness.text import canonical
 from evalharness.types import Row
 
-LOCAL = frozenset({"json", "csv", "parquet"})
 _HUB_ID = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?")
 
-__all__ = ["Pin", "Source", "Use", "content_hash", "load", "local_rows", "pin", "read_rows"]
+__all__ = ["LOCAL", "Beside", "Pin", "Source", "Use", "content_hash", "load", "local_rows", "pin", "read_rows"]
 
 
 def load(source: Source, lock: Path, *, extend: bool = True) -> tuple[list[Row], Use]:
@@ -88,8 +88,13 @@ def local_rows(source: Source) -> Iterator[Row] | None:
         return read_rows(_inside(source))
     if not _HUB_ID.fullmatch(source.path):
         raise _no_such_path(source)
+    if source.beside is not None:
+        own, others = (local_rows(one) for one in _both(source, source.beside))
+        return None if own is None or others is None else iter(_joined(list(own), list(others), source, source.beside))
     if (mirrored := _mirror(source)) is not None:
         return read_rows(mirrored)
+    if source.data_files is not None:
+        return None if (file := cached_file(source)) is None else read_rows(file)
     return iter(from_cache(source)) if is_cached(source) else None
 
 
@@ -103,13 +108,51 @@ def _read(source: Source, revision: str | None) -> tuple[list[Row], Use]:
     """Return the rows of a data set of the hub, or of its mirror; ``revision`` is the locked one."""
     if not _HUB_ID.fullmatch(source.path):
         raise _no_such_path(source)
+    if source.beside is not None:
+        own, other = _both(source, source.beside)
+        rows, use = _read(own, revision)
+        rows = _joined(rows, _read(other, use.revision)[0], source, source.beside)
+        both = f"{own.name or 'default'}+{other.name}"
+        return rows, replace(use, name=both, sha256=content_hash(rows), rows=len(rows))
     if (mirrored := _mirror(source)) is not None:
         rows, revision, origin = list(read_rows(mirrored)), source.revision, "mirror"
+    elif source.data_files is not None:
+        file, revision = file_from_hub(source, revision)
+        rows, origin = list(read_rows(file)), "hub"
     else:
         rows, revision = from_hub(source, revision)
         origin = "hub"
     pinned = source.revision is not None
-    return rows, Use(source.path, source.name, source.split, revision, content_hash(rows), len(rows), pinned, origin)
+    return rows, Use(
+        source.path,
+        source.data_files or source.name,
+        source.split,
+        revision,
+        content_hash(rows),
+        len(rows),
+        pinned,
+        origin,
+    )
+
+
+def _both(source: Source, beside: Beside) -> tuple[Source, Source]:
+    return replace(source, beside=None), replace(source, beside=None, name=beside.name)
+
+
+def _joined(rows: list[Row], others: list[Row], source: Source, beside: Beside) -> list[Row]:
+    """Return ``rows``, each with its row of ``others`` under the key ``beside``; a DataError where one is missing."""
+    found = {str(row.get(beside.on)): row for row in others}
+    if any(beside.on not in row for row in (*rows, *others)):
+        raise DataError(f"dataset.beside: data set {source.shown} has rows without a column '{beside.on}'")
+    alone = next((row for row in rows if str(row[beside.on]) not in found), None)
+    if alone is not None or len(found) < len(others):
+        which = (
+            f"no row with {beside.on} {alone[beside.on]}" if alone is not None else f"rows with the same {beside.on}"
+        )
+        raise DataError(
+            f"dataset.beside: data set {source.shown}: {beside.name} has {which}; rows must go together one to one"
+        )
+    return [{**row, "beside": found[str(row[beside.on])]} for row in rows]
 
 
 def _write_lock(source: Source, use: Use, lock: Path) -> None:
@@ -144,6 +187,9 @@ def _inside(source: Source) -> Path:
 
 
 def _mirror(source: Source) -> Path | None:
+    if source.data_files is not None:
+        file = mirrored(f"{source.path}/{source.data_files}")
+        return file if file is not None and file.is_file() else None
     below = "/".join((source.path, *((source.name,) if source.name else ()), source.split))
     if (place := mirrored(below)) is None:
         return None
@@ -151,7 +197,9 @@ def _mirror(source: Source) -> Path | None:
 
 
 def _lock_key(source: Source) -> str:
-    return " ".join((source.path, source.name or "-", source.split, source.revision or "-"))
+    file = [source.data_files] if source.data_files is not None else []
+    file += [f"+{source.beside.name}:{source.beside.on}"] if source.beside is not None else []
+    return " ".join((source.path, source.name or "-", source.split, source.revision or "-", *file))
 
 
 def _locked(lock: Path) -> dict[str, Any]:

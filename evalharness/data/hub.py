@@ -6,11 +6,12 @@ import logging
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from evalharness.data.source import Source
+from evalharness.data.source import LOCAL, Source
 from evalharness.errors import DataError, suggestion
 from evalharness.text import clean_row, clean_text
 from evalharness.types import Row
@@ -38,6 +39,33 @@ def from_hub(source: Source, locked_revision: str | None) -> tuple[list[Row], st
     except (*network_errors(), ValueError, DatasetNotFoundError) as error:
         raise DataError(_not_found(source, clean_text(str(error)))) from None
     return [clean_row(dict(row)) for row in loaded], revision
+
+
+def file_from_hub(source: Source, locked_revision: str | None) -> tuple[Path, str | None]:
+    """Return the one file of a data set that ``source`` names, on this machine, and the commit it is of (as ``from_hub``)."""
+    import huggingface_hub  # noqa: PLC0415
+
+    quieten()
+    revision = source.revision or locked_revision
+    try:
+        if revision is None and not offline():
+            revision = huggingface_hub.HfApi().dataset_info(source.path).sha
+        place = huggingface_hub.hf_hub_download(
+            source.path, source.data_files or "", repo_type="dataset", revision=revision
+        )
+    except network_errors() as error:
+        raise DataError(_not_found(source, clean_text(str(error)))) from None
+    return Path(place), revision
+
+
+def cached_file(source: Source) -> Path | None:
+    """Return the one file of a data set that ``source`` names, if it is in the cache of the hub's library."""
+    import huggingface_hub  # noqa: PLC0415
+
+    found = huggingface_hub.try_to_load_from_cache(
+        source.path, source.data_files or "", repo_type="dataset", revision=source.revision
+    )
+    return Path(found) if isinstance(found, str) else None
 
 
 def is_cached(source: Source) -> bool:
@@ -68,7 +96,14 @@ def on_hub(source: Source) -> None:
 
     Rows that lie beside the YAML are not asked for.
     """
+    if source.path in LOCAL:
+        return
+    if source.beside is not None:
+        on_hub(replace(source, beside=None))
+        on_hub(replace(source, beside=None, name=source.beside.name))
+        return
     if source.data_files is not None:
+        _file_on_hub(source)
         return
     known = _on_hub(source.path, source.revision)
     if not known:  # a data set without a list of its configurations
@@ -79,6 +114,22 @@ def on_hub(source: Source) -> None:
     splits = known.get(name) or next(iter(known.values()))
     if source.split not in splits:
         raise DataError(f"{source.path}/{name} has no split '{source.split}'; {suggestion(source.split, splits)}")
+
+
+def _file_on_hub(source: Source) -> None:
+    import huggingface_hub  # noqa: PLC0415
+
+    try:
+        there = huggingface_hub.HfApi().list_repo_files(source.path, repo_type="dataset", revision=source.revision)
+    except network_errors() as error:
+        first = clean_text(str(error)).strip().partition("\n")[0]
+        raise DataError(
+            f"the HF hub could not be asked for {source.path}: {first}; check the name and the network"
+        ) from None
+    if source.data_files not in there:
+        raise DataError(
+            f"{source.path} has no file '{source.data_files}'; {suggestion(source.data_files or '', there)}"
+        )
 
 
 @lru_cache(maxsize=64)
@@ -139,9 +190,12 @@ def _not_found(source: Source, why: str) -> str:
         "the local cache of the HF hub (HF_HUB_OFFLINE is set)" if offline() else "the HF hub and its local cache"
     )
     first = next((line for line in why.splitlines() if line.strip()), "not found")
+    file = source.data_files
+    below = (
+        (source.path, file) if file else (source.path, *([source.name] if source.name else []), f"{source.split}.jsonl")
+    )
     return (
         f"no data set {source.shown} (configuration {source.name or 'default'}, split {source.split}, revision "
         f"{source.revision or 'newest'}); looked in {' and '.join(looked)}: {first[:200]}; to run without a network, put it at "
-        f"{'/'.join(part for part in ('DIR', source.path, source.name) if part)}/{source.split}.jsonl "
-        "and set EVALHARNESS_DATA=DIR"
+        f"{'/'.join(('DIR', *below))} and set EVALHARNESS_DATA=DIR"
     )

@@ -5,10 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+LOCAL = frozenset({"json", "csv", "parquet"})
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Another configuration ``name`` of the same data set, whose row with the same value in the column ``on`` goes with each."""
+
+    name: str
+    on: str
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A hub id with configuration and split, or a local format (json, csv, parquet) with ``data_files`` in ``folder``."""
+    """A hub id with configuration and split (or with ``data_files``, one file of it), or a local format (json, csv, parquet)
+    with ``data_files`` in ``folder``."""
 
     path: str
     name: str | None
@@ -16,11 +27,15 @@ class Source:
     revision: str | None = None
     data_files: str | None = None
     folder: Path = Path()
+    beside: Beside | None = None
 
     @property
     def shown(self) -> str:
         """The source as people write it."""
-        return self.data_files or "/".join(part for part in (self.path, self.name, self.split) if part)
+        if self.data_files is not None:
+            return self.data_files if self.path in LOCAL else f"{self.path}/{self.data_files}"
+        names = self.name if self.beside is None else f"{self.name or 'default'}+{self.beside.name}"
+        return "/".join(part for part in (self.path, names, self.split) if part)
 
 
 @dataclass(frozen=True, slots=True)

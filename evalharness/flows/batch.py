@@ -27,7 +27,7 @@ from evalharness.stages.asking import Desk
 from evalharness.stages.begin import begin
 from evalharness.stages.bench import Table
 from evalharness.stages.engines import Engines
-from evalharness.stages.generate import generate
+from evalharness.stages.generate import generate, missing
 from evalharness.stages.judge import judge
 from evalharness.stages.load import Loaded, load_samples
 from evalharness.stages.review import review
@@ -174,9 +174,9 @@ def _judge(desk: Desk, plan: Plan, benches: Sequence[Bench], table: Table) -> li
 
 def _check_complete(journal: Journal, plan: Plan, completions: Sequence[CompletionRow], root: Path) -> None:
     answered = journal.answered([row.identity for row in completions])
-    missing = Counter(row.model for row in completions if row.identity not in answered)
-    if missing:
-        models = ", ".join(f"{count:,} of {name}" for name, count in missing.items())
+    left = Counter(row.model for row in missing(completions, answered))
+    if left:
+        models = ", ".join(f"{count:,} of {name}" for name, count in left.items())
         raise UsageError(
             f"a judge reads finished answers, and some are missing ({models}); "
             f"make them first: {command(plan.ask, 'generate')} --results {root}, or export theirs"

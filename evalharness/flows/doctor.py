@@ -57,7 +57,7 @@ def exit_code(checks: Iterable[Check]) -> int:
 
 def _data(catalog: Catalog, selector: str) -> Iterator[Check]:
     try:
-        parts = catalog.select(selector)
+        parts = catalog.expand([selector]).tasks
     except UsageError as error:
         yield Check("data", selector, "fail", _said(error))
         return

@@ -5,6 +5,7 @@ The stages do the work, before an engine that answers nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from math import ceil
@@ -23,13 +24,13 @@ from evalharness.stages.answers import Answers
 from evalharness.stages.asking import Desk
 from evalharness.stages.bench import Table
 from evalharness.stages.engines import Engines
-from evalharness.stages.generate import generate
+from evalharness.stages.generate import UNKNOWN, generate, missing
 from evalharness.stages.judge import judge
 from evalharness.stages.load import load_samples
 from evalharness.stages.review import review
 from evalharness.stages.silent import Silent
 from evalharness.stages.stream import Stop
-from evalharness.store import GameRow, Journal, ReviewRow, SampleRow, speed_of
+from evalharness.store import CompletionRow, GameRow, Journal, ReviewRow, SampleRow, speed_of
 from evalharness.text import fingerprint
 from evalharness.types import Engine, Event, Kind, Message, Sample
 
@@ -52,6 +53,7 @@ def dry_run(ask: Ask, root: Path, *, judged: bool = True) -> Forecast:
 
         completions = generate(Desk(journal, engines, generated, Stop()), plan, loaded.samples, lambda rows: None)
         _counted(steps, plan, tally, journal)
+        steps = _with_later_turns(plan, loaded.samples, journal, completions, steps)
         desk = Desk(journal, engines, events.append, Stop())
         rows = tuple(_row(number, sample) for number, sample in enumerate(loaded.samples))
         table = Table(loaded.samples, rows, Answers(journal, rows, completions, plan.thinking))
@@ -68,6 +70,42 @@ def dry_run(ask: Ask, root: Path, *, judged: bool = True) -> Forecast:
 def _completions(plan: Plan, event: Event) -> Step:
     backend = next(p.engine.backend for p in plan.players if p.name == event.subject.split(", ", maxsplit=1)[0])
     return Step(event.stage, event.subject, backend, event.total, event.reused)
+
+
+def _with_later_turns(
+    plan: Plan, samples: Sequence[Sample], journal: Journal, rows: Sequence[CompletionRow], steps: Sequence[Step]
+) -> list[Step]:
+    """Return ``steps`` with the turns that are asked once the answers before them are there, each as long as it may be."""
+    left = missing(rows, journal.answered([row.identity for row in rows]))
+    unknown: dict[tuple[str, int], list[CompletionRow]] = {}
+    for row in (row for row in left if row.identity == UNKNOWN):
+        unknown.setdefault((row.model, row.part), []).append(row)
+    out: list[Step] = []
+    for at, step in enumerate(steps):
+        out.append(step)
+        if any(later.subject == step.subject for later in steps[at + 1 :]):
+            continue  # later turns come after the last step of their engine
+        names = step.subject.split(", ")
+        for part in sorted({part for model, part in unknown if model in names}):
+            own = [row for name in names for row in unknown.get((name, part), ())]
+            later = Step(f"turn {part + 1}", step.subject, step.backend, len(own), 0, at_most=True)
+            out.append(_later_turn(plan, samples, own, later, journal))
+    return out
+
+
+def _later_turn(
+    plan: Plan, samples: Sequence[Sample], rows: Sequence[CompletionRow], step: Step, journal: Journal
+) -> Step:
+    """Return ``step`` with what ``rows``, whose questions are not known yet, come to."""
+    tasks = {(task.task, language.code): task for task, language in plan.languages()}
+    players = {player.name: player for player in plan.players}
+    tally = Tally()
+    for row in rows:
+        sample, player = samples[row.sample], players[row.model]
+        written = plan.allowed(tasks[sample.task, sample.language], player, sample.category).max_tokens or 0
+        asked = (*(message.content for message in sample.messages), *sample.turns[: row.part])
+        tally.count("".join(asked), written * row.part, written)
+    return _told(step, players[rows[0].model], tally, journal, "generate")
 
 
 def _counted(steps: list[Step], plan: Plan, tally: Tally, journal: Journal) -> None:
@@ -163,8 +201,8 @@ def _count_later(plan: Plan, bench: Bench, table: Table, games: list[GameRow | R
         sample = table.samples[row.sample]
         task = tasks[sample.task, sample.language]
         names = [row.game.model_a, row.game.model_b] if isinstance(row, GameRow) else [row.model]
-        answers = sum(plan.sampling(task, players[name]).max_tokens or 0 for name in names)
-        tally.count(around(row.sample), answers, written)
+        longest = sum(plan.sampling(task, players[name], sample.category).max_tokens or 0 for name in names)
+        tally.count(around(row.sample), longest * (1 + len(sample.turns)), written)
 
 
 def _without_answers(bench: Bench, table: Table, number: int) -> tuple[Message, ...] | str:

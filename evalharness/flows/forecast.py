@@ -20,9 +20,9 @@ _HOW = {"tokenizer": "by its tokenizer", "tiktoken": "by tiktoken", "bytes": "by
 class Step:
     """One stage before one engine: ``requests`` in all, of which ``reused`` are answered in the journal.
 
-    ``at_most`` says that games are among them whose completions are not there yet: those that a candidate fails, and
-    those with equal answers, will be fewer. For a judge ``games`` counts all its games (or the single answers it scores),
-    ``decided`` those that need no judge.
+    ``at_most`` says that games, or later turns of conversations, are among them whose earlier answers are not there yet: those
+    that a candidate fails, and those with equal answers, will be fewer. For a judge ``games`` counts all its games (or the
+    single answers it scores), ``decided`` those that need no judge.
 
     ``tokens_in`` is an estimate, without what a chat template adds, of what the model would read; ``counted`` says how:
     by the model's ``tokenizer``, by ``tiktoken``, or by ``bytes``; ``sampled`` is the number of prompts that were counted,

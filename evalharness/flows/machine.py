@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from evalharness.sandbox import Limits, available, facts
 from evalharness.store.lock import on_network
-from evalharness.text import terminal_safe
+from evalharness.text import one_line, terminal_safe
 
 State = Literal["ok", "warn", "fail", "unknown"]
 
@@ -63,10 +64,19 @@ def machine(root: Path, cache: Path) -> Iterator[Check]:
     yield Check("machine", "python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     yield Check("machine", "processors", "ok", str(cores))
+    yield _sandbox()
     yield from packages()
     yield from graphics()
     yield from _disk(root, cache)
     yield from _locks(root)
+
+
+def _sandbox() -> Check:
+    """Say whether code that a model wrote could be run; it is no fault if not, since most tasks have none."""
+    if (why := available()) is not None:
+        return Check("machine", "sandbox", "unknown", one_line(why, 500), "only tasks whose answers are code need it")
+    found = facts(Limits())
+    return Check("machine", "sandbox", "ok", f"bubblewrap {found['bubblewrap']}, programs as a user {found['user']}")
 
 
 def packages() -> Iterator[Check]:

@@ -36,12 +36,12 @@ class Pinned:
 def pin_tasks(selectors: Sequence[str], root: Path, *, update: bool = False, specs: Sequence[str] = ()) -> list[Pinned]:
     """Lock the data sets of the tasks in the lock file of the results folder ``root``; return one entry a language.
 
-    A name without brackets means all its languages, added ones too. Raises DataError for rows that are not the locked
+    A task's name without brackets means all its languages, added ones too. Raises DataError for rows that are not the locked
     ones, unless ``update`` lets them take their place.
     """
     catalog = Catalog(specs, configurations)
-    wanted = [selector if "[" in selector else f"{selector}[*]" for selector in selectors]
-    tasks = [part for selector in wanted for part in catalog.select(selector)]
+    bare = [name for name in selectors if "[" not in name and not catalog.is_suite(name)]
+    tasks = catalog.expand([f"{selector}[*]" if selector in bare else selector for selector in selectors]).tasks
     with held(root):
         return [
             Pinned(task.task, language.code, place.shown, pin(place, root / LOCK, update=update))

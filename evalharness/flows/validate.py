@@ -10,7 +10,7 @@ from pathlib import Path
 
 from evalharness import prompts
 from evalharness.backends import BACKENDS
-from evalharness.catalog import Catalog
+from evalharness.catalog import SUITES, Catalog
 from evalharness.data import local_rows
 from evalharness.data.hub import offline, on_hub
 from evalharness.errors import DataError, NotInCatalog, SpecError, UsageError, suggestion
@@ -20,15 +20,17 @@ from evalharness.specs.model import load_models
 from evalharness.specs.reader import Document, display, read_file
 from evalharness.specs.schema import GIVEN, SHAPES, Kind
 from evalharness.specs.settings import load_settings
+from evalharness.specs.suite import CategorySpec, SuiteSpec, load_suite, task_name
 from evalharness.specs.task import LanguageSpec, TaskSpec, extended, load_task
 from evalharness.stages.load import source
 
+_SELECTOR = re.compile(r"[^\[\],]+(?:\[([^\[\]]+)\])?")
 _PLACED = re.compile(r"[^:]+\.yaml:\d+: ")
 ROWS = 100  # of a language, that are rendered
 
 _MARKS: dict[str, Kind] = {  # the keys by which a file shows what it is, the surest first
-    "models": "config", "run": "config", "verdict": "judge", "task": "task", "extends": "task", "sample": "task",
-    "dataset": "task", "judge": "judge", "prompts": "judge",
+    "models": "config", "run": "config", "verdict": "judge", "suite": "suite", "categories": "suite", "task": "task",
+    "extends": "task", "sample": "task", "dataset": "task", "judge": "judge", "prompts": "judge",
 }  # fmt: skip
 
 
@@ -66,7 +68,7 @@ def validate(paths: Sequence[Path], specs: Sequence[str] = (), *, online: bool =
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*.yaml") if file.is_file() and file.parent.name != "suites")
+        found = sorted(file for file in path.rglob("*.yaml") if file.is_file())
         if not found:
             raise UsageError(f"{path}: holds no .yaml file; name a file, or a folder of tasks or judges")
         return found
@@ -95,6 +97,8 @@ def _file(path: Path, catalog: Catalog, report: Report, online: bool) -> None:
         _task(load_task(path, find), document, catalog, report, online)
     elif kind == "judge":
         _judge(load_judge(path), report)
+    elif kind == "suite":
+        _suite(load_suite(path, find), document, find, report)
     else:
         _config(path, document, report)
 
@@ -102,19 +106,27 @@ def _file(path: Path, catalog: Catalog, report: Report, online: bool) -> None:
 def _kind(path: Path, document: Document) -> Kind:
     if path.name == "evalharness.yaml":
         return "config"
+    if path.parent.name == SUITES:
+        return "suite"
     if (mark := next((mark for mark in _MARKS if mark in document.data), None)) is not None:
         return _MARKS[mark]
     folder = next((part for part in reversed(path.parts[:-1]) if part in ("tasks", "judges")), None)
     if folder is None:
-        raise document.error((), "is neither a task, a judge nor an evalharness.yaml; give it `task:` or `judge:`")
+        raise document.error(
+            (), "is neither a task, a judge, a suite nor an evalharness.yaml; give it `task:`, `judge:` or `suite:`"
+        )
     return "task" if folder == "tasks" else "judge"
 
 
 def _finder(path: Path, catalog: Catalog) -> Callable[[str], Path]:
-    """Return how the file at ``path`` finds a task it extends: beside itself first."""
+    """Return how the file at ``path`` finds a task that it extends, or that is of its suite: beside itself first."""
+    suite = path.parent.name == SUITES
+    near = (
+        {file.stem: file for file in path.parent.parent.rglob("*.yaml") if file.parent.name != SUITES} if suite else {}
+    )
 
     def find(name: str) -> Path:
-        beside = path.with_name(f"{name}.yaml")
+        beside = near.get(name, path.with_name(f"{name}.yaml"))
         return beside if beside.is_file() else catalog.task_file(name)
 
     return find
@@ -175,6 +187,32 @@ def _language(task: TaskSpec, language: LanguageSpec, document: Document, report
 def _said(document: Document, path: tuple[str, ...]) -> str:
     where = document.where(path)
     return f"{where.file}:{where.line}: {where.key}: "
+
+
+def _suite(suite: SuiteSpec, document: Document, find: Callable[[str], Path], report: Report) -> None:
+    """Report tasks that have not the languages or the metric asked of them, or that are not judged and should be."""
+    for name, category in suite.categories.items():
+        for i, selector in enumerate(category.tasks):
+            task = load_task(find(task_name(selector)), find)
+            wrong = _misfit(category, task, selector)
+            report.add([str(document.error(("categories", name, "tasks", i), wrong))] if wrong else [])
+
+
+def _misfit(category: CategorySpec, task: TaskSpec, selector: str) -> str | None:
+    """Return what keeps ``task`` from being in ``category`` as ``selector``, or ``None``."""
+    if (written := _SELECTOR.fullmatch(selector)) is None:
+        return f"'{selector}': write it as name, name[de,fr] or name[*]"
+    codes = [code.strip() for code in (written[1] or "*").split(",")]
+    if task.languages_from is None and (missing := [c for c in codes if c not in (*task.codes, "*")]):
+        return f"task {task.task} has no language '{missing[0]}'; {suggestion(missing[0], task.codes)}"
+    metrics = [metric.name for metric in task.metrics]
+    if category.metric is not None and category.metric not in metrics:
+        return f"task {task.task} has no metric '{category.metric}'; {suggestion(category.metric, metrics)}"
+    if category.kind == "score" and not metrics and task.judge is None:
+        return f"task {task.task} has no metric; put it in a category with kind: win-rate"
+    if category.kind == "win-rate" and task.judge is None:
+        return f"task {task.task} names no judge, so it has no win rate; leave it out, or give the task a judge"
+    return None
 
 
 def _judge(judge: JudgeSpec, report: Report) -> None:

@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 
 from evalharness.files import replacing, write_bytes, write_with
 from evalharness.text import clean_text
-from evalharness.types import Rating
+from evalharness.types import Rating, Score
 
 Json = Mapping[str, Any]
 
 RATING_COLUMNS = ("judge", "candidate_failure", *(f.name for f in fields(Rating)))
 RESULT_COLUMNS = (
     "task", "task_version", "metric", "filter", "model", "by", "group", "value", "ci_low", "ci_high", "interval",
-    "reason", "chance", "n_prompts", "n_scores", "n_missing", "n_failed", "missing_languages",
+    "reason", "chance", "n_prompts", "n_scores", "n_missing", "n_failed", "missing_languages", "languages",
 )  # fmt: skip
 SCORE_SCHEMA = pa.schema(
     [
@@ -37,6 +37,8 @@ SCORE_SCHEMA = pa.schema(
         ("value", pa.float64()),
         ("chance", pa.float64()),
         ("status", pa.string()),
+        ("parts", pa.list_(pa.float64())),
+        ("answer", pa.string()),
     ]
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -94,6 +96,14 @@ def write_scores(path: Path, rows: Iterable[Json] = ()) -> None:
     write_with(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 
 
+def read_scores(path: Path) -> list[Score]:
+    """Return the single scores of a file that write_scores wrote; none where it is not there."""
+    if not path.is_file():
+        return []
+    rows = pq.read_table(path).to_pylist()
+    return [Score(**{**row, "parts": None if row["parts"] is None else tuple(row["parts"])}) for row in rows]
+
+
 def write_samples(path: Path, samples: Iterable[Json]) -> int:
     """Write samples as gzipped JSON lines, one at a time, atomically; return how many. No time stamp is in the file."""
     n = 0
@@ -116,13 +126,18 @@ def read_samples(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def _write_csv(path: Path, columns: tuple[str, ...], rows: Iterable[Json]) -> None:
+def table_text(columns: tuple[str, ...], rows: Iterable[Json]) -> str:
+    """Return ``rows`` as the text of such a CSV file."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_cell(row.get(column)) for column in columns])
-    write_bytes(path, clean_text(text.getvalue()).encode("utf-8"))
+    return clean_text(text.getvalue())
+
+
+def _write_csv(path: Path, columns: tuple[str, ...], rows: Iterable[Json]) -> None:
+    write_bytes(path, table_text(columns, rows).encode("utf-8"))
 
 
 def _cell(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evalharness.report import words
@@ -40,10 +40,31 @@ class ReviewLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreLine:
+    """What an answer scored in a metric; ``read`` is the answer as a filter read it, ``status`` says why there is none."""
+
+    metric: str
+    filter: str
+    value: float | None
+    status: str | None
+    read: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """How likely a model found one of the choices offered, as a natural-log probability."""
+
+    choice: str
+    logprob: float
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A model's answer; ``place`` is the model's number on the page, ``flags`` what is wrong with it, in words.
 
-    ``thinking`` is what the model wrote before its answer, and ``thought_characters`` how long that is.
+    ``thinking`` is what the model wrote before its answer, and ``thought_characters`` how long that is. ``likely`` are the
+    choices where likelihoods were asked, ``repeats`` the other answers to the prompt, ``scores`` what metrics say.
     """
 
     model: str
@@ -55,6 +76,9 @@ class Answer:
     reviews: tuple[ReviewLine, ...]
     thinking: Text | None = None
     thought_characters: int = 0
+    likely: tuple[Likely, ...] = ()
+    repeats: tuple[Text, ...] = ()
+    scores: tuple[ScoreLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +129,12 @@ class Section:
     verdicts: tuple[tuple[str, tuple[Match, ...]], ...]
     flags: tuple[str, ...]
     lost: tuple[int, ...]
+    right: tuple[str, ...] = ()
+
+    @property
+    def scored(self) -> bool:
+        """Say whether metrics score this prompt's answers."""
+        return any(answer.scores for answer in self.answers)
 
     @property
     def matches(self) -> list[Match]:
@@ -118,7 +148,12 @@ def section(sample: Json, places: Mapping[str, int]) -> Section:
     matches = tuple(_match(games, anchor, places) for games in _matches(sample["games"]))
     reviews = [_review(entry, anchor) for entry in sample.get("reviews", ())]
     answers = [
-        _answer(model, answer, places, tuple(line for name, line in reviews if name == model))
+        replace(
+            _answer(model, answer, places, tuple(line for name, line in reviews if name == model)),
+            likely=_likely(sample.get("target"), answer.get("logprobs")),
+            repeats=tuple(shown(text) for text in (answer.get("repeats") or ())[1:]),
+            scores=tuple(_score(entry) for entry in sample.get("scores", ()) if entry["model"] == model),
+        )
         for model, answer in sample["answers"].items()
     ]
     return Section(
@@ -134,7 +169,31 @@ def section(sample: Json, places: Mapping[str, int]) -> Section:
         ),
         flags=_flags(sample, matches, answers),
         lost=tuple(sorted({places[loser] for match in matches for loser in _losers(match) if loser in places})),
+        right=_right(sample.get("target")),
     )
+
+
+def _right(target: Json | None) -> tuple[str, ...]:
+    """Return what is right, as people read it: the choices that are, or the texts that are accepted."""
+    if target is None:
+        return ()
+    return tuple(target["choices"][at] for at in target["right"]) or tuple(target["texts"])
+
+
+def _likely(target: Json | None, logprobs: Sequence[float] | None) -> tuple[Likely, ...]:
+    if target is None or not logprobs:
+        return ()
+    if not target["choices"]:
+        return (Likely(target["text"] or "", logprobs[0], False),)
+    return tuple(
+        Likely(choice, value, at in target["right"])
+        for at, (choice, value) in enumerate(zip(target["choices"], logprobs, strict=False))
+    )
+
+
+def _score(entry: Json) -> ScoreLine:
+    status = None if entry["status"] == "ok" else words.score_status(entry["status"])
+    return ScoreLine(entry["metric"], entry["filter"], entry["value"], status, entry["answer"])
 
 
 def prompt_anchor(task: str, code: str, prompt_id: str) -> str:
@@ -172,7 +231,7 @@ def _answer(model: str, answer: Json, places: Mapping[str, int], reviews: tuple[
         said.append("stopped at the token limit")
     if finish == "error" or answer.get("error"):
         said.append("no answer: the request failed")
-    if text is not None and not text.strip() and not failed:
+    if text is not None and not text.strip() and not failed and answer.get("logprobs") is None:
         said.append("empty answer")
     thinking = answer.get("thinking")
     return Answer(
@@ -262,7 +321,8 @@ def _losers(match: Match) -> list[str]:
 def _flags(sample: Json, matches: Sequence[Match], answers: Sequence[Answer]) -> tuple[str, ...]:
     asked = {
         "disagree": any(match.kind == "disagree" for match in matches),
-        "missing": any(found["score"] is None for found in (*sample["games"], *sample.get("reviews", ()))),
+        "missing": any(found["score"] is None for found in (*sample["games"], *sample.get("reviews", ())))
+        or any(found["value"] is None for found in sample.get("scores", ())),
         "failed": any(answer.flags for answer in answers),
     }
     return tuple(flag for flag, holds in asked.items() if holds)

@@ -13,6 +13,11 @@ from evalharness.report.gaps import Gap, gaps
 from evalharness.types import Rating
 
 Json = Mapping[str, Any]
+AXES = {  # groups of languages: the heading, and what one is called
+    "family": ("By language family", "Family"),
+    "script": ("By script", "Script"),
+    "resource": ("By resource level of the language", "Resources"),
+}
 _FIELDS = frozenset(f.name for f in fields(Rating))
 
 
@@ -119,6 +124,7 @@ class Judge:
     dropped: tuple[tuple[Row, Row], ...]
     languages: tuple[Group, ...]
     categories: tuple[Group, ...]
+    others: tuple[tuple[str, str, tuple[Group, ...]], ...]
     sizes: tuple[Group, ...]
     meetings: Mapping[tuple[str, str], Meeting]
     gaps: Mapping[tuple[str, str], Gap]
@@ -204,6 +210,7 @@ def _judge(name: str, about: Json, summary: Json, models: Mapping[str, Model]) -
         ),
         languages=groups(ratings.get("language", ()), models, by_language=True),
         categories=groups(ratings.get("category", ()), models),
+        others=tuple((*AXES[axis], found) for axis in AXES if len(found := groups(ratings.get(axis, ()), models)) > 1),
         sizes=groups(ratings.get("size", ()), models),
         meetings=_meetings(summary.get("head_to_head", {}).get(name, ())),
         gaps=gaps(summary.get("pairs", {}).get(name, ()), (summary.get("statistics") or {}).get("level")),

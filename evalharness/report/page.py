@@ -13,6 +13,7 @@ from typing import Any
 from evalharness.report import leaderboard, provenance
 from evalharness.report.gamepages import write_games
 from evalharness.report.rendering import environment, write_stream
+from evalharness.report.results import suite_boards, task_boards
 from evalharness.report.scores import boards
 
 Json = Mapping[str, Any]
@@ -22,7 +23,7 @@ DOWNLOADS = (
     ("summary.json", "Summary", "the whole of this page, for programs"),
     ("manifest.json", "Manifest", "versions, hashes and settings"),
     ("battles.parquet", "Games", "one row a game: models, order, judge, score"),
-    ("results.csv", "Results", "mean scores of single answers, not rounded"),
+    ("results.csv", "Results", "metrics and mean scores of single answers, not rounded"),
     ("scores.parquet", "Scores", "one row an answer and metric"),
     ("samples.jsonl.gz", "Samples", "prompts, answers and the judge's texts"),
 )
@@ -45,6 +46,10 @@ def write_site(folder: Path, summary: Json, manifest: Json, samples: Iterable[Js
             models=list(models.values()),
             judges=judges,
             boards=boards(summary, models),
+            suites=suite_boards(summary, models),
+            suite_source=provenance.suite_source(summary),
+            tasks=task_boards(summary, models),
+            task_sources=provenance.task_sources(summary),
             answers=leaderboard.completions(summary, models),
             games=pages,
             n_games=sum(

@@ -33,18 +33,25 @@ class Source:
 
 def notices(summary: Json, manifest: Json) -> list[str]:
     """Return the sentences above all tables: translated prompts, unpinned data, deviations, answers not had."""
-    said: list[str] = []
-    for task in summary.get("tasks", ()):
-        said += _about_task(task)
+    tasks, said = list(summary.get("tasks", ())), list[str]()
+    for task in tasks:
+        said += _translated(task)
+    said += _of_tasks(
+        [task["task"] for task in tasks if task.get("verified") is False],
+        "The files of {} say of their data sets what was not checked against the hub; `evalharness validate --online` does.",
+    )
+    said += _of_tasks(
+        [task["task"] for task in tasks if task.get("pinned") is False],
+        "The data of {} is not pinned to a revision; what was read is told apart only by its hash.",
+    )
     for model in summary.get("models", ()):
-        said += [f"{model['name']} deviates from the task: {deviation}." for deviation in model.get("deviations") or ()]
+        said += [f"{model['name']} deviates from the task: {said_}." for said_ in _deviations(model)]
     said += [f"The run deviates from its task: {deviation}." for deviation in manifest.get("deviations") or ()]
     said += [_about_failures(entry, summary) for entry in summary.get("completions", ()) if _failed_overall(entry)]
     errors = sum(entry["errors"] for entry in summary.get("completions", ()) if entry["language"] == "all")
     if errors:
-        said.append(
-            f"Answers that could not be had: {count(errors)}. What a judge would say of them counts as missing."
-        )
+        fate = "What a judge would say of them counts" if summary.get("judges") else "Their scores count"
+        said.append(f"Answers that could not be had: {count(errors)}. {fate} as missing.")
     return list(dict.fromkeys(said))
 
 
@@ -54,25 +61,35 @@ def _failed_overall(entry: Json) -> bool:
 
 def _about_failures(entry: Json, summary: Json) -> str:
     kinds = ", ".join(f"{words.failure(kind)}: {count(n)}" for kind, n in entry["failures"].items())
-    fate = "left out" if failure_rule(summary) == "drop" else "lost without asking the judge"
     total = sum(entry["failures"].values())
-    return f"{entry['model']} failed to answer {count(total)} of {count(entry['n'])} prompts ({kinds}); those games are {fate}."
+    said = f"{entry['model']} failed to answer {count(total)} of {count(entry['n'])} prompts ({kinds})"
+    if not summary.get("judges"):
+        return f"{said}; those answers have the lowest score."
+    fate = "left out" if failure_rule(summary) == "drop" else "lost without asking the judge"
+    return f"{said}; those games are {fate}."
 
 
-def _about_task(task: Json) -> list[str]:
-    said = []
-    if task.get("origin") == "machine-translated":
-        method = f" ({task['method']})" if task.get("method") else ""
-        source = f" from {language(task['source_language']).english}" if task.get("source_language") else ""
-        said.append(
-            f"The prompts of {task['task']} are machine-translated{source}{method}; "
-            "a rate in a language also measures how well its translation turned out."
-        )
-    if task.get("pinned") is False:
-        said.append(
-            f"The data of {task['task']} is not pinned to a revision; what was read is told apart only by its hash."
-        )
-    return said
+def _translated(task: Json) -> list[str]:
+    if task.get("origin") != "machine-translated":
+        return []
+    method = f" ({task['method']})" if task.get("method") else ""
+    source = f" from {language(task['source_language']).english}" if task.get("source_language") else ""
+    said = f"The prompts of {task['task']} are machine-translated{source}{method}; "
+    return [said + "a rate in a language also measures how well its translation turned out."]
+
+
+def _of_tasks(names: list[str], sentence: str) -> list[str]:
+    """Return the sentence about the tasks ``names``, none where there are none."""
+    return [sentence.format(", ".join(names))] if names else []
+
+
+def _deviations(model: Json) -> list[str]:
+    """Return what ``model`` does not keep of its tasks; of many tasks those that share a deviation are named together."""
+    tasks: dict[str, list[str]] = {}
+    for deviation in model.get("deviations") or ():
+        task, colon, what = deviation.partition(": ")
+        tasks.setdefault(what if colon else deviation, []).extend([task] if colon else [])
+    return [f"{', '.join(names)}: {what}" if names else what for what, names in tasks.items()]
 
 
 def sources(summary: Json) -> dict[str, Source]:
@@ -87,8 +104,40 @@ def sources(summary: Json) -> dict[str, Source]:
     }
 
 
-def _short_source(summary: Json, name: str) -> str:
+def task_sources(summary: Json) -> dict[str, Source]:
+    """Return the lines under the tables of each task that metrics score: all that a number of them rests on."""
+    return {task["task"]: _metric_source(summary, task) for task in summary.get("tasks", ()) if task.get("metrics")}
+
+
+def suite_source(summary: Json) -> Source:
+    """Return the line under the table of a suite: its tasks, and how its intervals were made."""
     tasks = ", ".join(f"{task['task']} {task.get('version') or '(no version)'}" for task in summary.get("tasks", ()))
+    statistics = {**(summary.get("statistics") or {}), "method": None}
+    return Source(tasks, f"{tasks} · {statistics_line(statistics)}")
+
+
+def _metric_source(summary: Json, task: Json) -> Source:
+    statistics = summary.get("statistics") or {}
+    level = statistics.get("level")
+    changed = [model["name"] for model in summary.get("models", ()) if model.get("deviations")]
+    said = [
+        _task_source(task),
+        f"{task['shots']} worked examples" if task.get("shots") else "no worked examples",
+        f"{task['n']} answers a prompt" if task.get("n", 1) > 1 else "",
+        "programs run in a sandbox, {seconds:g} s and {memory_mb} MiB each".format(**task["program"])
+        if task.get("program")
+        else "",
+        statistics_line({**statistics, "method": None}),
+        "deviations from the task: " + ", ".join(changed) if changed else "",
+    ]
+    short = f"{task['task']} {task.get('version') or '(no version)'}"
+    return Source(
+        " · ".join([short, *([f"{percent(level, 0)} intervals"] if level else [])]), " · ".join(filter(None, said))
+    )
+
+
+def _short_source(summary: Json, name: str) -> str:
+    tasks = ", ".join(f"{task['task']} {task.get('version') or '(no version)'}" for task in _judged(summary, name))
     level = (summary.get("statistics") or {}).get("level")
     return " · ".join(
         part for part in (tasks, f"judge {name}", f"{percent(level, 0)} intervals" if level else "") if part
@@ -96,7 +145,7 @@ def _short_source(summary: Json, name: str) -> str:
 
 
 def _source(summary: Json, name: str, judge: Json) -> list[str]:
-    said = [_task_source(task) for task in summary.get("tasks", ())]
+    said = [_task_source(task) for task in _judged(summary, name)]
     prompt = f", prompt {_short(judge['prompt_hash'])}" if judge.get("prompt_hash") else ""
     version = f" {judge['version']}" if judge.get("version") else ""
     said.append(f"judge {name}{version}{prompt}")
@@ -112,6 +161,12 @@ def _source(summary: Json, name: str, judge: Json) -> list[str]:
     if changed:
         said.append("deviations from the task: " + ", ".join(changed))
     return [part for part in said if part]
+
+
+def _judged(summary: Json, name: str) -> list[Json]:
+    """Return the tasks that the judge ``name`` sees: all of them where it does not say."""
+    own = next((judge.get("tasks") for judge in summary.get("judges", ()) if judge["name"] == name), None)
+    return [task for task in summary.get("tasks", ()) if own is None or task["task"] in own]
 
 
 def _task_source(task: Json) -> str:

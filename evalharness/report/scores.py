@@ -147,11 +147,17 @@ def _board(about: Json, task: str, summary: Json, models: Mapping[str, Model]) -
 
 
 def _lines(rows: Iterable[Json], scale: Scale, models: Mapping[str, Model]) -> tuple[Line, ...]:
-    lines = [_line(row, scale, models) for row in rows]
-    return tuple(sorted(lines, key=lambda line: (line.value is None, -(line.value or 0.0), line.model.name)))
+    lines = [line_of(row, scale, models) for row in rows]
+    return tuple(sorted(lines, key=best_first))
 
 
-def _line(row: Json, scale: Scale, models: Mapping[str, Model]) -> Line:
+def best_first(line: Line) -> tuple[bool, float, str]:
+    """Return the key that sorts lines by their value, the highest first, those without one last."""
+    return (line.value is None, -(line.value or 0.0), line.model.name)
+
+
+def line_of(row: Json, scale: Scale, models: Mapping[str, Model]) -> Line:
+    """Return a row of ``results`` as the line of its model."""
     said = words.reason(row["reason"])
     if row["missing_languages"] and row["value"] is None:
         said = "no scores in " + ", ".join(language(code).english for code in row["missing_languages"])
@@ -172,10 +178,11 @@ def _groups(
         Group(name, language(name) if by_language else None, _lines(some, scale, models))
         for name, some in members.items()
     ]
-    return tuple(sorted(found, key=_order))
+    return tuple(sorted(found, key=group_order))
 
 
-def _order(group: Group) -> tuple[float, str]:
+def group_order(group: Group) -> tuple[float, str]:
+    """Return the key that sorts groups: languages and categories by name, size classes from small to large."""
     if group.language is not None:
         return (0.0, group.language.english)
     sizes = [line.model.size_b for line in group.lines if line.model.size_b is not None]

@@ -10,12 +10,12 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from evalharness.report import leaderboard, scores, scoretables, words
+from evalharness.report import leaderboard, results, resulttables, scores, scoretables, words
 from evalharness.report.gaps import Gap, gaps, neighbours_only, p_value, points, shown, span
 from evalharness.report.grid import NAME, grid, named
 from evalharness.report.leaderboard import Group, Judge, Model, Row
 from evalharness.report.marking import DASH, bounds, count, percent, share, signed, spread
-from evalharness.report.provenance import notices, sources, statistics_line
+from evalharness.report.provenance import notices, sources, statistics_line, suite_source, task_sources
 from evalharness.text import one_line
 from evalharness.types import Rating
 
@@ -24,7 +24,10 @@ Json = Mapping[str, Any]
 _GROUP = 24
 _CELL = 17  # "62.1 55.2–69.0", with the space around it
 _NOTE = 2000
-_AXES = {"language": "language", "category": "category", "size": "size (billions of parameters)"}
+_AXES = {
+    "size": "size (billions of parameters)", "family": "language family, languages weighing the same",
+    "script": "script, languages weighing the same", "resource": "level of resources, languages weighing the same",
+}  # fmt: skip
 
 
 def render(summary: Json, *, width: int, color: bool) -> str:
@@ -66,6 +69,11 @@ def _run_parts(summary: Json, width: int) -> Iterator[RenderableType]:
         yield Text("partial: numbers are from what was done so far", style="yellow")
     yield from (Text("note: " + one_line(notice, _NOTE), style="dim") for notice in notices(summary, {}))
     source = sources(summary)
+    for suite in results.suite_boards(summary, models):
+        yield Text("")
+        yield Text(f"suite {one_line(suite.suite, NAME)}", style="bold")
+        yield resulttables.suite_table(suite)
+        yield Text(one_line(suite_source(summary).full, _NOTE), style="dim")
     for judge in leaderboard.judges(summary, models):
         yield Text("")
         yield Text("judged by " + one_line(judge.name, 2 * NAME), style="bold")
@@ -76,6 +84,14 @@ def _run_parts(summary: Json, width: int) -> Iterator[RenderableType]:
         yield Text("")
         yield health_line(judge)
         yield Text(one_line(source[judge.name].full, _NOTE), style="dim")
+    task_source = task_sources(summary)
+    for task in results.task_boards(summary, models):
+        yield Text("")
+        yield Text(one_line(task.task, NAME), style="bold")
+        for table in resulttables.task_tables(task, width):
+            yield Text("")
+            yield table
+        yield Text(one_line(task_source[task.task].full, _NOTE), style="dim")
     for board in scores.boards(summary, models):
         yield Text("")
         yield Text(f"{one_line(board.task, NAME)} scored by {one_line(board.judge, 2 * NAME)}", style="bold")
@@ -118,6 +134,9 @@ def _ranking_parts(document: Json, width: int) -> Iterator[RenderableType]:
         for table in group_tables(found, list(models.values()), axis, width):
             yield Text("")
             yield table
+        for name, codes in document.get("language_groups", {}).get(axis, {}).items():
+            spoken = ", ".join(leaderboard.language(code).english for code in codes)
+            yield Text(one_line(f"{name}: {spoken}", _NOTE), style="dim")
     yield Text("")
     against = f"against {one_line(document['baseline'], NAME)}, " if document["baseline"] else ""
     yield Text(against + one_line(statistics_line(document), _NOTE), style="dim")

@@ -11,6 +11,15 @@ REASONS = {
     "baseline": "the baseline, by definition",
     "no_spread": "the prompts do not differ",
     "no_shared_prompts": "no prompts shared with another model",
+    "base_at_chance": "base at chance",
+    "missing_tasks": "no scores in some tasks",
+    "no_scores": "no scores",
+    "no_common_scale": "its tasks have no common scale",
+    "rating_covers_other_tasks": "the judge's games are of other tasks, too",
+    "undefined_without_a_prompt": "undefined without one of the prompts",
+    "no_base_of_this_size": "no base of this size",
+    "no_base_at_this_step": "no base at this step",
+    "unknown_size": "unknown size",
 }
 
 INTERVALS = {
@@ -30,6 +39,15 @@ STATUSES = {
     "not_asked": "not asked yet",
     "no_answer": "an answer is missing",
     "candidate_failure": "decided without the judge",
+}
+
+SCORE_STATUSES = {
+    "no_match": "nothing to read in the answer",
+    "candidate_failure": "the answer failed",
+    "missing": "the answer is missing",
+    "no_reference": "no right answer is known",
+    "zero_probability": "no choice has any probability",
+    "too_few_samples": "too few answers",
 }
 
 FAILURES = {
@@ -105,6 +123,13 @@ COLUMNS = {
         "Failed answers",
         "Answers that are empty, cut off or refused: they get the lowest score without the judge being asked.",
     ),
+    "result": ("Metric", "The value over all prompts, each language alike; the task's own first metric is drawn."),
+    "result_interval": ("Interval", "Where the value would lie had other prompts of the kind been asked."),
+    "result_missing": ("Missing", "The share of answers without a score by a fault of ours; they count neither way."),
+    "result_failed": (
+        "Failed answers",
+        "Answers that are empty, refused, or longer than the context: they get the lowest score.",
+    ),
     "scored": ("With score", "The share of answers that have a score."),
     "score_statuses": (
         "Without score",
@@ -142,6 +167,11 @@ def interval(code: str | None) -> str | None:
 def status(code: str | None) -> str | None:
     """Return what became of a game, in words."""
     return _spoken(STATUSES, code)
+
+
+def score_status(code: str | None) -> str | None:
+    """Return why an answer scores lowest, or not at all, in words."""
+    return _spoken(SCORE_STATUSES, code)
 
 
 def failure(code: str | None) -> str | None:

@@ -17,6 +17,7 @@ from evalharness.types import Where
 
 T = TypeVar("T")
 _NONE: Mapping[Any, Iterable[str]] = {}
+_SCALARS = (bool, int, float)
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -26,6 +27,13 @@ class Template:
 
     text: str
     where: Where = field(default=Where(""), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Expr:
+    """A sandboxed Jinja expression that keeps its native value (a number, a list), written ``{expr: row.choices.text}``."""
+
+    expr: Template
 
 
 def build(cls: type[T], document: Document, path: Path_ = (), given: Mapping[str, Any] | None = None) -> T:
@@ -58,8 +66,9 @@ def _hints(cls: type) -> dict[str, Any]:
 
 def faults(
     hint: Any, document: Document, path: Path_ = (), given: Mapping[Any, Iterable[str]] = _NONE
-) -> Iterator[SpecError | Template]:
-    """Yield every error of the value at ``path``, of which ``convert`` raises the first, and every template there.
+) -> Iterator[SpecError | Template | Expr]:
+    """Yield every error of the value at ``path``, of which ``convert`` raises the first, and every template and
+    expression there.
 
     ``given`` names the fields of records that do not come from YAML.
     """
@@ -67,7 +76,7 @@ def faults(
     if origin in (Union, python_types.UnionType):
         if (option := _alternative(hint, value)) is not None:
             yield from faults(option, document, path, given)
-    elif is_dataclass(hint) and hint is not Template and isinstance(value, dict):
+    elif is_dataclass(hint) and hint not in (Template, Expr) and isinstance(value, dict):
         yield from _record_faults(hint, document, path, given)
     elif origin in (dict, Mapping) and isinstance(value, dict):
         for key in value:
@@ -81,12 +90,12 @@ def faults(
         except SpecError as error:
             yield error
         else:
-            yield from [converted] if isinstance(converted, Template) else []
+            yield from [converted] if isinstance(converted, (Template, Expr)) else []
 
 
 def _record_faults(
     cls: Any, document: Document, path: Path_, given: Mapping[Any, Iterable[str]]
-) -> Iterator[SpecError | Template]:
+) -> Iterator[SpecError | Template | Expr]:
     data = _at(document.data, path)
     known = {name: hint for name, hint in _hints(cls).items() if name not in given.get(cls, ())}
     for key in data:
@@ -129,18 +138,32 @@ def _alternative(hint: Any, value: Any) -> Any:
     options = [option for option in get_args(hint) if option is not type(None)]
     if value is None and len(options) < len(get_args(hint)):
         return None
+    if (
+        isinstance(value, dict)
+        and "by" in value
+        and (tables := [o for o in options if get_origin(o) in (dict, Mapping)])
+    ):
+        return tables[0]  # one record for each value of what ``by`` names, rather than one record
     words = [option for option in options if get_origin(option) is Literal]
     if words and len(options) > 1:  # a word beside other forms
         if isinstance(value, str) and (word := next((o for o in words if value in get_args(o)), None)) is not None:
             return word
+        if isinstance(value, str) and all(is_dataclass(o) or o in _SCALARS for o in options if o not in words):
+            return words[0]  # a word that is not offered, rather than a record or a number that is none
         options = [option for option in options if option not in words]
+    if isinstance(value, list) and (lists := [option for option in options if get_origin(option) is tuple]):
+        return lists[0]
     if isinstance(value, str) and str in options:
         return str
+    if isinstance(value, list) and (lists := [option for option in options if get_origin(option) is tuple]):
+        return lists[0]
     if len(options) > 1 and not isinstance(value, dict):  # text or a mapping of texts, and the like
         options = [option for option in options if get_origin(option) not in (dict, Mapping)] or options
     elif len(options) > 1:
         options = [
-            option for option in options if get_origin(option) in (dict, Mapping) or is_dataclass(option)
+            option
+            for option in options
+            if get_origin(option) in (dict, Mapping) or (is_dataclass(option) and option is not Template)
         ] or options
     return options[0]
 
@@ -198,6 +221,8 @@ def plain(record: Any) -> Any:
     """Return a record as plain data, templates as their text (where they were written does not count)."""
     if isinstance(record, Template):
         return record.text
+    if isinstance(record, Expr):
+        return {"expr": record.expr.text}
     if isinstance(record, Path):
         return str(record)
     if isinstance(record, (tuple, list)):

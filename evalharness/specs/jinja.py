@@ -6,10 +6,13 @@ Here every loop turn and call takes a step and every value made takes cells of a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import jinja2
+import regex  # type: ignore[import-untyped]
 from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, meta, nodes, pass_context
 from jinja2.exceptions import TemplateRuntimeError
 from jinja2.filters import FILTERS, do_join, do_replace
@@ -23,6 +26,8 @@ STEPS = 100_000
 CELLS = 20_000_000  # characters
 ITEM = 16  # cells of an item of a list, whatever it holds
 BITS = 10_000  # of a whole number
+PATTERN_SECONDS = 2.0
+MAX_REPEATS = 10_000  # of all counted repeats of a pattern: they are written out when it is compiled
 
 BUDGET = " budget"  # no name a template could write
 _FILTERS = (
@@ -136,6 +141,31 @@ def _replaced(context: Context, text: Any, old: str, new: str, count: int | None
     return do_replace(context.eval_ctx, str(text), str(old), str(new), count)
 
 
+@lru_cache(maxsize=256)
+def _pattern(pattern: str) -> regex.Pattern[str]:
+    if math.prod(max(1, int(count)) for count in regex.findall(r"\{(\d{1,9})", pattern)) > MAX_REPEATS:
+        raise TooMuchError(f"has a pattern that repeats more than {MAX_REPEATS:,} times")
+    try:
+        return regex.compile(pattern)
+    except (regex.error, RecursionError) as error:
+        raise TemplateRuntimeError(f"has a pattern that is no regular expression: {error}") from None
+
+
+@pass_context
+def _regex_replaced(context: Context, text: Any, pattern: str, replacement: str = "", count: int = 0) -> str:
+    """Return ``text`` with the first ``count`` matches of ``pattern`` (0: all) replaced by ``replacement``, taken as it is."""
+    budget = _budget(context)
+
+    def put(_match: Any) -> str:
+        budget.step(len(replacement))
+        return replacement
+
+    try:
+        return str(_pattern(str(pattern)).sub(put, str(text), count=count, timeout=PATTERN_SECONDS))
+    except TimeoutError:
+        raise TooMuchError(f"takes more than {PATTERN_SECONDS:g} s to find a pattern") from None
+
+
 @pass_context
 def _printed(context: Context, value: Any) -> Any:
     """Return a value that is printed: text, a number, or data; nothing else has one spelling."""
@@ -192,6 +222,7 @@ class Environment(ImmutableSandboxedEnvironment):
             "charged": _charged,
             "join": _joined,
             "replace": _replaced,
+            "regex_replace": _regex_replaced,
         }
         self.filters = {name: FILTERS[name] for name in _FILTERS} | own
         self.globals = {name: self.globals[name] for name in ("range", "dict", "namespace")}

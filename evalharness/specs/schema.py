@@ -12,10 +12,11 @@ from evalharness.specs.fields import Template, plain
 from evalharness.specs.judge import JudgeSpec
 from evalharness.specs.model import ModelSpec
 from evalharness.specs.settings import Settings
+from evalharness.specs.suite import SuiteSpec
 from evalharness.specs.task import _DEEP, _TaskYaml
 
 Json = dict[str, Any]
-Kind = Literal["task", "judge", "config"]
+Kind = Literal["task", "judge", "suite", "config"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +27,42 @@ class ConfigYaml:
     run: Settings | None = None
 
 
-SHAPES: dict[Kind, type] = {"task": _TaskYaml, "judge": JudgeSpec, "config": ConfigYaml}
-GIVEN: Mapping[Any, frozenset[str]] = {ModelSpec: frozenset({"name"}), JudgeSpec: frozenset({"file"})}
+SHAPES: dict[Kind, type] = {"task": _TaskYaml, "judge": JudgeSpec, "suite": SuiteSpec, "config": ConfigYaml}
+GIVEN: Mapping[Any, frozenset[str]] = {
+    ModelSpec: frozenset({"name"}), JudgeSpec: frozenset({"file"}), SuiteSpec: frozenset({"file"}),
+}  # fmt: skip
 
 _ABOUT = {  # of the keys at the top that their record's docstring does not explain
     "task": "The task's name; the file is called NAME.yaml, or NAME.LANG.yaml for a language of it.",
     "judge": "For a judge its name, as in NAME.yaml; for a task the judge of its answers, unless --judge names another.",
+    "suite": "The suite's name; the file is called NAME.yaml and lies in a folder `suites` of a folder of tasks.",
     "version": "Shown beside every number; raise it when the prompts or their answers would change.",
     "description": "One line for `evalharness ls`.",
     "dataset": "Where the rows come from.",
-    "sample": "Templates that turn a row into a prompt; they see `row`, `language`, `words` and `config`.",
+    "sample": "Templates that turn a row into a prompt; they see `row`, `position`, `language`, `words`, `config` and `letters`.",
     "languages": "A list of BCP 47 codes, a mapping of codes to wording (`config` names the data set's configuration), or "
     "the word configs: all configurations of the data set.",
-    "where": "Keeps only the rows whose columns have these values (templates, as in `dataset`).",
+    "where": "Keeps only the rows whose columns have these values (templates, as in `dataset`; of a list, one).",
     "answer_prefix": "A template of how every answer begins; the model writes on from there.",
     "language": "The one language of a NAME.LANG.yaml.",
     "words": "The language's wording, as `words.KEY` in templates.",
-    "output": "What is asked for: text, answered freely.",
+    "output": "What is asked for: text (answered freely), choice (one of those offered), loglikelihood (of a text), code (run).",
+    "verified": "false: what the file says of the hub's data set was not checked against the hub; `validate --online` does.",
+    "intro": "A template of the text before worked examples and question.",
+    "shots": "Worked examples before the question.",
+    "delimiter": "What stands between a raw prompt and its answer, in worked examples and before a choice.",
+    "generative": "How a choice task is asked of models that only write: with its choices listed, for a letter.",
+    "n": "How many answers a prompt gets.",
+    "filters": "How answers are read before metrics see them; each filter gives rows of its own.",
+    "metrics": "What is measured; a name alone, or a name with its options.",
+    "program": "The limits of programs that models write.",
+    "target_language": "A template of the language that is answered in, where it is another one than the prompt's.",
     "suite_category": "A heading to group tasks under.",
     "license": "The licence of the data.",
     "system": "A template of the system message.",
-    "generate": "How answers are sampled; --gen and a model's own entry win over it.",
+    "generate": "How answers are sampled; --gen and a model's own entry win over it. With `by: category`, the keys are "
+    "categories (and default).",
+    "stop": "Templates of more texts that end an answer, in the language's wording; those of --gen or a model's entry win.",
     "format": "chat, raw, or auto: chat where the model has a chat template.",
     "baseline": "The model of the published protocol, used by `--baseline task`.",
     "compare": "What is judged: pairs of answers.",
@@ -61,7 +77,7 @@ _SENTENCE = re.compile(r"(?<=[.;])\s+")
 
 
 def schema(kind: Kind) -> Json:
-    """Return the JSON Schema of a task, a judge or an ``evalharness.yaml``."""
+    """Return the JSON Schema of a task, a judge, a suite or an ``evalharness.yaml``."""
     definitions: dict[str, Json] = {}
     top = _record(SHAPES[kind], definitions)
     if kind == "task":

@@ -42,6 +42,7 @@ class Settings:
     gen: Sampling | None = None
     gen_seed: int | None = None
     format: Format | None = None
+    choices: Literal["auto", "likelihood", "generate"] | None = None
     specs: tuple[str, ...] | None = None
     results: str | None = None
     average: Literal["macro", "micro"] | None = None

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
-from evalharness.errors import UsageError
+from evalharness.errors import SandboxError, UsageError
 from evalharness.plan import Plan
 from evalharness.prompts import question
+from evalharness.sandbox import available, facts
 from evalharness.stages.describe import describe
 from evalharness.stages.load import Loaded
+from evalharness.stages.programs import limits
 from evalharness.store import RunRow, Runs
 
 
@@ -24,17 +28,27 @@ def begin(runs: Runs, plan: Plan, loaded: Loaded, before: str | None = None) -> 
             f"run {plan.name} was begun with another plan (its tasks, judges, models or sampling differ); "
             "choose another --name, or leave it out"
         )
-    facts = {"versions": _versions(), "platform": platform.platform(), "python": sys.version.split()[0]}
+    met = {"versions": _versions(), "platform": platform.platform(), "python": sys.version.split()[0], **_sandbox(plan)}
     row = RunRow(
         plan.name,
         plan.hash,
         plan.ask.plain(),
-        describe(plan, loaded.uses),
-        facts,
+        describe(plan, loaded.uses, loaded.shots),
+        met,
         known.created if known else now(),
         None,
     )
     runs.begin(row, loaded.samples, [question(sample) for sample in loaded.samples])
+
+
+def _sandbox(plan: Plan) -> dict[str, Any]:
+    """Return what the programs of code tasks run in; a SandboxError, before anything is asked, where there is nothing."""
+    programs = {task.task: task.program for task in plan.tasks if task.output == "code"}
+    if not programs:
+        return {}
+    if (why := available()) is not None:
+        raise SandboxError(why)
+    return {"sandbox": {name: facts(limits(asdict(program))) for name, program in programs.items()}}
 
 
 def _versions() -> dict[str, str]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from evalharness import battles, tables
-from evalharness.stages.answers import Answers
+from evalharness import battles, languages, tables
+from evalharness.specs.fields import plain
+from evalharness.stages.answers import NOT_ANSWERED, Answers
 from evalharness.stages.bench import reader
 from evalharness.stages.describe import thinking_spec, verdict_spec
 from evalharness.stages.judge import verdict_of
@@ -19,7 +20,7 @@ from evalharness.stats.comparisons import Difference
 from evalharness.stats.rank import CLUSTER, rank
 from evalharness.stats.style import Style, markdown
 from evalharness.store import CompletionRow, GameRow, Journal, ReviewRow, RunRow, Runs, SampleRow
-from evalharness.types import Completion, Rating, Result, Verdict
+from evalharness.types import Completion, Rating, Result, Score, Verdict
 from evalharness.verdicts import probabilities
 
 GROUPS = ("language", "category", "size")
@@ -85,7 +86,9 @@ def _battle(game: Played, answers: Mapping[str, Completion], style_of: Callable[
 
 def complete(run: Stored, games: Sequence[Played]) -> bool:
     """Say whether nothing of the run's games is missing but what failed for good."""
-    answered = len(run.completions) == len(run.samples) * len(run.run.plan["models"])
+    answered = len({(row.sample, row.model) for row in run.completions}) == len(run.samples) * len(
+        run.run.plan["models"]
+    )
     asked = answered and all(game.verdict.status not in UNASKED for game in games)
     return asked and {game.row.game.judge for game in games} == {judge["name"] for judge in pair_judges(run.run.plan)}
 
@@ -111,21 +114,36 @@ def summary(run: Stored, games: Sequence[Played], frame: pd.DataFrame) -> dict[s
         own = frame[frame[battles.JUDGE] == name]
         kept = tables.without_candidate_failures(own)
         counted, other = (kept, own) if drop else (own, kept)
-        ranked = _ranked(counted, by=GROUPS, **options)
-        ratings[name] = {axis: [asdict(r) for r in ranked.ratings if r.by == axis] for axis in ("all", *GROUPS)}
+        groups = axes(counted[battles.LANGUAGE])
+        ranked = _ranked(counted, by=groups, **options)
+        ratings[name] = {axis: [asdict(r) for r in ranked.ratings if r.by == axis] for axis in ("all", *groups)}
         pairs[name] = [asdict(pair) for pair in ranked.pairs]
         others[name] = [asdict(r) for r in _ranked(other, **options).ratings]
         duels[name] = tables.head_to_head(counted, **_interval(statistics)) if len(counted) else []
         health[name] = tables.health(own) if len(own) else []
+    answers = completion_table(run)
+    done = complete(run, games) and not any(row["unasked"] for row in answers)
     return {
-        "schema": 1, "run": run.run.name, "status": "complete" if complete(run, games) else "partial",
+        "schema": 1, "run": run.run.name, "status": "complete" if done else "partial",
         "tasks": [{**task, "n_prompts": _prompts(run, task["task"])} for task in plan["tasks"]],
         "models": [{**model, "size_class": tables.size_class(model["size_b"])} for model in plan["models"]],
         "judges": plan["judges"], "baseline": plan["baseline"], "pairing": plan["pairing"],
         "statistics": {**statistics, "method": "winrate", "cluster": CLUSTER},
         "ratings": ratings, "pairs": pairs, "ratings_other_candidate_failure": others, "head_to_head": duels, "health": health,
-        "completions": completion_table(run),
+        "completions": answers, "language_groups": language_groups(sample.language for sample in run.samples),
     }  # fmt: skip
+
+
+def axes(codes: Iterable[str]) -> tuple[str, ...]:
+    """Return the axes of a run's groups: families, scripts and resources only of several languages."""
+    return GROUPS if len(set(codes)) < 2 else (*GROUPS, *languages.AXES)
+
+
+def language_groups(codes: Iterable[str]) -> dict[str, dict[str, list[str]]]:
+    """Return the languages of each family, script and level of resources among ``codes``."""
+    return {
+        axis: {name: list(found) for name, found in languages.grouped(axis, codes).items()} for axis in languages.AXES
+    }
 
 
 class _Ranked(NamedTuple):
@@ -158,38 +176,46 @@ class _Answered(NamedTuple):
     error: str | None
     finish: str
     tokens: int | None
-    chars: int
+    chars: int | None
 
 
 def completion_table(run: Stored) -> list[dict[str, Any]]:
     """Return how each model answered, over all languages and in each: counts of answers, failures and errors, mean lengths."""
     rows: dict[tuple[str, str], list[_Answered]] = {}
     for sample in run.samples:
-        for model, a in run.answers.of(sample.position).items():
-            answered = _Answered(a.failure, a.error, a.finish, a.tokens, len(a.text))
-            rows.setdefault((model, "all"), []).append(answered)
-            rows.setdefault((model, sample.language), []).append(answered)
+        for model, answers in run.answers.all_of(sample.position).items():
+            for a in answers:
+                chars = len(a.text) if a.logprobs is None else None
+                answered = _Answered(a.failure, a.error, a.finish, a.tokens, chars)
+                rows.setdefault((model, "all"), []).append(answered)
+                rows.setdefault((model, sample.language), []).append(answered)
     return [_counted(model, language, answers) for (model, language), answers in rows.items()]
 
 
 def _counted(model: str, language: str, answers: Sequence[_Answered]) -> dict[str, Any]:
     given = [answer for answer in answers if answer.error is None]
-    tokens = [answer.tokens for answer in given if answer.tokens is not None]
+    written = [answer for answer in given if answer.chars is not None]
+    chars = [answer.chars or 0 for answer in written]
+    tokens = [answer.tokens for answer in written if answer.tokens is not None]
     return {
         "model": model, "language": language, "n": len(answers), "errors": len(answers) - len(given),
         "empty": sum(answer.failure == "empty" for answer in given),
         "failed": sum(answer.failure not in (None, "empty") for answer in given),
         "failures": dict(sorted(Counter(answer.failure for answer in given if answer.failure).items())),
         "truncated": sum(answer.finish == "length" for answer in given),
-        "mean_chars": sum(answer.chars for answer in given) / len(given) if given else None,
+        "unasked": sum(answer.error == NOT_ANSWERED for answer in answers),
+        "mean_chars": sum(chars) / len(chars) if chars else None,
         "mean_tokens": sum(tokens) / len(tokens) if tokens else None,
     }  # fmt: skip
 
 
 def sample_documents(
-    run: Stored, games: Sequence[Played], reviews: Mapping[int, Sequence[Mapping[str, Any]]]
+    run: Stored,
+    games: Sequence[Played],
+    reviews: Mapping[int, Sequence[Mapping[str, Any]]],
+    scores: Mapping[tuple[str, str, str], Sequence[Mapping[str, Any]]],
 ) -> Iterator[dict[str, Any]]:
-    """Yield what ``samples.jsonl.gz`` holds: every sample with its answers, its games and reviews, in the plan's order."""
+    """Yield what ``samples.jsonl.gz`` holds: every sample with its answers, games, reviews and scores, in the plan's order."""
     labels = {judge["name"]: list(judge["verdict"]["labels"]) for judge in run.run.plan["judges"]}
     by_sample: dict[int, list[Played]] = {}
     for game in games:
@@ -198,16 +224,33 @@ def sample_documents(
         yield {
             "task": sample.task, "prompt_id": sample.prompt_id, "language": sample.language, "category": sample.category,
             "prompt": sample.prompt,
-            "answers": {
-                model: {
-                    "text": a.text, "thinking": a.thinking, "finish": a.finish, "tokens": a.tokens, "failure": a.failure,
-                    "error": a.error,
-                }
-                for model, a in run.answers.of(sample.position).items()
-            },
+            "target": plain(sample.target),
+            "answers": {model: _answer_document(found) for model, found in run.answers.all_of(sample.position).items()},
+            "scores": list(scores.get((sample.task, sample.language, sample.prompt_id), ())),
             "games": [_game_document(game, labels) for game in by_sample.get(sample.position, ())],
             "reviews": list(reviews.get(sample.position, ())),
         }  # fmt: skip
+
+
+def _answer_document(answers: Sequence[Completion]) -> dict[str, Any]:
+    """Return a model's answer; the texts of the others, where there are several, are in ``repeats``."""
+    first = answers[0]
+    return {
+        "text": first.text, "thinking": first.thinking, "finish": first.finish, "tokens": first.tokens,
+        "failure": first.failure, "error": first.error, "logprobs": first.logprobs,
+        **({"repeats": [answer.text for answer in answers]} if len(answers) > 1 else {}),
+    }  # fmt: skip
+
+
+def score_documents(scores: Sequence[Score]) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+    """Return what ``samples.jsonl.gz`` holds of scores, by task, language and prompt id."""
+    out: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for score in scores:
+        out.setdefault((score.task, score.language, score.prompt_id), []).append({
+            "model": score.model, "metric": score.metric, "filter": score.filter, "value": score.value,
+            "status": score.status, "answer": score.answer,
+        })  # fmt: skip
+    return out
 
 
 def _game_document(game: Played, labels: Mapping[str, list[str]]) -> dict[str, Any]:

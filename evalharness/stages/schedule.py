@@ -10,11 +10,12 @@ CHARACTERS = 1_000  # of a prompt, for which a batch is as large as it may be
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One request as the scheduler sees it: where it stands in the plan, its identity, and the length of its prompt."""
+    """One request as the scheduler sees it: where it stands in the plan, its identity, the length of its prompt, its kind."""
 
     position: int
     identity: str
     length: int
+    kind: str = "generate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def schedule(needs: Sequence[Need], answered: set[str], batch_size: int | None) 
     once = list(first.values())
     if batch_size is None:
         return [Turn(need.position, None) for need in once if need.identity not in answered]
-    by_length = sorted(once, key=lambda need: (-need.length, need.position))
+    by_length = sorted(once, key=lambda need: (need.kind, -need.length, need.position))
     return [
         Turn(need.position, number)
         for number, batch in enumerate(_batches(by_length, batch_size))
@@ -54,5 +55,6 @@ def _batches(by_length: Sequence[Need], batch_size: int) -> Iterator[Sequence[Ne
     while start < len(by_length):
         rows = batch_size * CHARACTERS // max(1, by_length[start].length)
         end = start + max(1, min(batch_size, rows))
-        yield by_length[start:end]
-        start = end
+        batch = [need for need in by_length[start:end] if need.kind == by_length[start].kind]
+        yield batch
+        start += len(batch)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from evalharness.stages.bench import reader
@@ -12,7 +12,7 @@ from evalharness.stages.describe import thinking_spec, verdict_spec
 from evalharness.stages.review import score_of
 from evalharness.stats.groups import Average
 from evalharness.stats.intervals import Resampling
-from evalharness.stats.scores import CANDIDATE_FAILURE, means
+from evalharness.stats.scores import CANDIDATE_FAILURE, means, plain_row
 from evalharness.store import Journal, ReviewRow
 from evalharness.tables import ALL
 from evalharness.types import Result, Score, Verdict
@@ -102,10 +102,22 @@ def _results(run: Stored, judge: Mapping[str, Any], scores: Sequence[Score]) -> 
         )  # fmt: skip
         about = {
             "judge": judge["name"], "task": task, "task_version": own[0].task_version if own else None,
-            "metric": METRIC, "filter": _filter(judge), "chance": None,
+            "metric": METRIC, "filter": _filter(judge), "chance": None, "headline": _headline(plan, judge, task),
+            "range": spec.range, "higher_is_better": True, "suite_category": _category(plan, task),
         }  # fmt: skip
-        out += [{**about, **asdict(mean), "missing_languages": list(mean.missing_languages)} for mean in found]
+        out += [{**about, **plain_row(mean)} for mean in found]
     return out
+
+
+def _headline(plan: Mapping[str, Any], judge: Mapping[str, Any], task: str) -> bool:
+    """Say whether the scores of ``judge`` are the first to look at: those of the first judge of a task without metrics."""
+    metrics = any(entry["task"] == task and entry.get("metrics") for entry in plan["tasks"])
+    first = next(other["name"] for other in single_judges(plan) if task in other["tasks"])
+    return not metrics and first == judge["name"]
+
+
+def _category(plan: Mapping[str, Any], task: str) -> str | None:
+    return next((entry.get("suite_category") for entry in plan["tasks"] if entry["task"] == task), None)
 
 
 def _health(reviews: Sequence[Reviewed], run: Stored) -> list[dict[str, Any]]:
@@ -140,9 +152,3 @@ def review_documents(reviews: Sequence[Reviewed]) -> dict[int, list[dict[str, An
             "judge_text": found.reply.text if found.reply else None, "error": found.reply.error if found.reply else None,
         })  # fmt: skip
     return out
-
-
-def score_rows(run: Stored, reviews: Sequence[Reviewed]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of ``scores.parquet``, judge by judge."""
-    for own in scores(run, reviews).values():
-        yield from (asdict(score) for score in own)

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalharness import languages
+
 Integers = NDArray[np.int64]
 
 UNKNOWN = "unknown"
@@ -25,7 +27,14 @@ class Axis:
 
 
 def axis(frame: pd.DataFrame, name: str) -> Axis:
-    """Return a column of ``frame`` as numbers; a column that is not there is ``unknown`` throughout."""
+    """Return a column of ``frame`` as numbers; a column that is not there is ``unknown`` throughout.
+
+    ``family``, ``script`` and ``resource`` are no columns but those of each row's language.
+    """
+    if name in languages.AXES and "language" in frame:
+        return numbered(
+            frame["language"].map({code: languages.group(name, code) for code in frame["language"].unique()})
+        )
     return numbered(frame[name]) if name in frame else Axis((UNKNOWN,), np.zeros(len(frame), dtype=np.int64))
 
 

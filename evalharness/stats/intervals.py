@@ -84,6 +84,21 @@ def log_intervals(estimates: Estimates, drawn: Draws | None, how: Resampling) ->
     ]
 
 
+def open_intervals(estimates: Estimates, drawn: Draws | None, how: Resampling) -> list[Interval]:
+    """Return the intervals of values on any scale: percentiles from 30 clusters on, else value ± t(G-1) error.
+
+    An undefined draw (one without a prompt of some language) is drawn again and counted.
+    """
+    wanted = np.isfinite(estimates.rate) & (estimates.clusters >= FEWEST_FOR_BOOTSTRAP)
+    bounds, redrawn = _percentiles(wanted, drawn, estimates.clusters, how.level)
+    return [
+        Interval(float(low), float(high), BOOTSTRAP, None, int(again))
+        if np.isfinite(low)
+        else _analytic(rate, error, int(count), 0, how.level)
+        for low, high, again, rate, error, count in zip(*bounds, redrawn, *estimates, strict=True)
+    ]
+
+
 def _resampled(estimates: Estimates) -> NDArray[np.bool_]:
     degenerate = (estimates.rate == 0.0) | (estimates.rate == 1.0)
     return np.asarray(np.isfinite(estimates.rate) & (estimates.clusters >= FEWEST_FOR_BOOTSTRAP) & ~degenerate)

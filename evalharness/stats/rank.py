@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 
 from evalharness.errors import DataError, NotInCatalog, UsageError, suggestion
+from evalharness.languages import AXES, grouped
 from evalharness.stats.axes import axis
 from evalharness.stats.comparisons import Difference, Range, differences, ranges
 from evalharness.stats.games import Games, Pairs, coded, in_exact_order
@@ -20,7 +21,7 @@ from evalharness.stats.sizes import SIZE_EDGES, size_class, size_classes
 from evalharness.types import Rating
 
 Method = Literal["winrate", "bradley-terry"]
-By = Literal["language", "category", "task", "judge", "size"]
+By = Literal["language", "category", "task", "judge", "size", "family", "script", "resource"]
 
 CLUSTER = "task, task_version, prompt_id"
 IS_BASELINE = "baseline"
@@ -30,7 +31,8 @@ IS_BASELINE = "baseline"
 class Ranking:
     """What was computed and how; ``ratings`` are sorted, best first: all models, then group by group.
 
-    ``languages`` are those the macro mean runs over. ``pooled`` names the axes (judge, task, version) of which the rows
+    ``languages`` are those the macro mean runs over, ``language_groups`` those of each group, by axis of ``by`` that has
+    groups of languages. ``pooled`` names the axes (judge, task, version) of which the rows
     of ``all`` mix several values, ``notes`` are what a reader should know of the file. ``pairs`` are the differences of
     every two models of a group; ``pairs_rule`` says whether a match of which one verdict is missing counts.
     """
@@ -48,6 +50,7 @@ class Ranking:
     pairs_rule: str = "complete"
     sign_flips: int = 0
     languages: tuple[str, ...] = ()
+    language_groups: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     pooled: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -127,6 +130,7 @@ def rank(
         pairs_rule=pairs,
         sign_flips=sign_flips,
         languages=games.languages,
+        language_groups={name: grouped(name, games.languages) for name in by if name in AXES},
     )
 
 

@@ -32,7 +32,7 @@ def mean_rates(cells: Cells, how: Resampling, each_language: bool = False) -> li
 
     def statistic(multiplicity: Floats) -> Floats:
         sums = [cells.resampled(language, multiplicity) for language in range(cells.languages)]
-        return _with_macro([ratio(score, weight) for score, weight in sums])[:, :groups].reshape(len(multiplicity), -1)
+        return with_macro([ratio(score, weight) for score, weight in sums])[:, :groups].reshape(len(multiplicity), -1)
 
     found = intervals(Estimates(rate.ravel(), error.ravel(), clusters.ravel()), statistic, cells.clusters, how)
     own = [tuple(found[at * columns : (at + 1) * columns]) for at in range(groups)]
@@ -58,10 +58,10 @@ def _estimates(cells: Cells) -> tuple[Floats, Floats, Integers]:
     squares[0] = (influence**2).sum(axis=0)
     clusters = np.vstack([cells.present_anywhere(), cells.present()])
     error = np.sqrt(ratio(clusters * squares, np.asarray(clusters - 1.0)))
-    return _with_macro(list(rates)), error, clusters
+    return with_macro(list(rates)), error, clusters
 
 
-def _with_macro(rates: list[Floats]) -> Floats:
+def with_macro(rates: list[Floats]) -> Floats:
     """Return the rates of L languages, [..., K] each, as [..., 1 + L, K] with their mean in front."""
     stacked = np.stack(rates, axis=-2)
     return np.concatenate([stacked.mean(axis=-2, keepdims=True), stacked], axis=-2)

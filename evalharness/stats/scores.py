@@ -1,24 +1,26 @@
-"""Scores of single answers in, their means with intervals out: over all languages, in each, by size class and category."""
+"""Scores of single answers in, their means and corpus values with intervals out: over all languages, in each, by group."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from evalharness.stats.axes import Integers, axis, combined
+from evalharness.languages import AXES, grouped
 from evalharness.stats.cells import Cells
-from evalharness.stats.games import Flags, Floats
+from evalharness.stats.coded import CANDIDATE_FAILURE, Coded, coded_scores, parts_of
+from evalharness.stats.corpus import Corpus, Scale, Sums, corpus_rates, mean, summed
 from evalharness.stats.groups import ALL, MISSING_LANGUAGES, NO_VERDICTS, Average
 from evalharness.stats.intervals import Interval, Resampling
 from evalharness.stats.rates import GroupRates, mean_rates
 from evalharness.stats.sizes import size_class
 from evalharness.types import Score
 
-CANDIDATE_FAILURE = "candidate_failure"
+__all__ = ["CANDIDATE_FAILURE", "Mean", "means", "plain_row"]
+
 NO_SPREAD = "no_spread"
 _POINT = 1e-9
 _USUAL = Resampling()
@@ -26,9 +28,10 @@ _USUAL = Resampling()
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A model's mean score in one group, on the scale of the scores; ``None`` is unknown, ``reason`` says why.
+    """A model's mean score, or the value of its corpus, in one group, on the scale of the scores.
 
-    ``n_scores`` are all answers, ``n_missing`` those without a score, ``n_failed`` those that failed and have the lowest.
+    ``None`` is unknown, ``reason`` says why. ``n_scores`` are all answers, ``n_missing`` those without a score (or without
+    the parts of a corpus value), ``n_failed`` those that failed and have the lowest. ``languages`` are those of the group.
     """
 
     model: str
@@ -44,62 +47,77 @@ class Mean:
     n_missing: int
     n_failed: int
     missing_languages: tuple[str, ...]
+    languages: tuple[str, ...] = ()
 
 
-class _Coded(NamedTuple):
-    """Scores as columns of equal length: ``unit`` is the value as a share of the scale, NaN where there is none."""
+def plain_row(row: Any) -> dict[str, Any]:
+    """Return a record as a row of ``summary.json``: plain values."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(row).items()}
 
-    models: tuple[str, ...]
-    languages: tuple[str, ...]
-    prompt: Integers
-    language: Integers
-    model: Integers
-    unit: Floats
-    failed: Flags
 
-    def where(self, rows: Flags) -> _Coded:
-        """Return the scores of ``rows``, with the languages that have none left out of the numbering."""
-        used = np.bincount(self.language[rows], minlength=len(self.languages)) > 0
-        names = tuple(name for name, some in zip(self.languages, used, strict=True) if some)
-        language = (np.cumsum(used) - 1)[self.language[rows]]
-        return _Coded(
-            self.models, names, self.prompt[rows], language, self.model[rows], self.unit[rows], self.failed[rows]
-        )
+class _Scheme(NamedTuple):
+    """How values and their intervals are made: of bounded scores as rates, else by ``corpus``, kept inside ``scale``."""
 
-    def pooled(self) -> _Coded:
-        """Return the scores with all languages taken for one."""
-        return self._replace(languages=(ALL,), language=np.zeros_like(self.language))
+    scale: Scale | None
+    corpus: Corpus | None
+    average: Average
+    how: Resampling
+
+    @property
+    def as_rates(self) -> bool:
+        """Whether scores are put on 0..1 and their means are those of rates."""
+        return self.corpus is None and self.scale is not None
+
+    def rates(self, coded: Coded, each_language: bool) -> list[GroupRates]:
+        """Return the macro mean over the languages of ``coded`` and, if ``each_language``, then each language."""
+        if self.as_rates:
+            return mean_rates(_cells(coded), self.how, each_language)
+        return corpus_rates(_sums(coded, self.corpus or mean), self.scale, self.how, each_language)
+
+    def parts(self, score: Score) -> Sequence[float] | None:
+        """Return what is summed of ``score``, ``None`` where there is nothing."""
+        if self.corpus is not None or self.scale is None:
+            return parts_of(score, self.corpus)
+        if score.value is None:
+            return None
+        low, high = self.scale
+        return ((score.value - low) / (high - low),)
 
 
 def means(
     scores: Sequence[Score],
-    scale: tuple[float, float],
+    scale: Scale | None,
     *,
+    corpus: Corpus | None = None,
     average: Average = "macro",
     how: Resampling = _USUAL,
     sizes: Mapping[str, float | None] | None = None,
 ) -> list[Mean]:
     """Return the mean score of every model in ``scores`` (of one task and one metric) on ``scale`` (lowest, highest).
 
-    ``all`` is the macro mean over languages unless ``average`` is micro; then come the languages, size classes and
-    categories. A mean is that of a rate: scores are put on 0..1, and intervals resample prompts jointly over languages
-    (``intervals``); where all have the lowest or the highest score the interval is Wilson's, which is wide enough for any
-    bounded score. Prompts that all have the same mean tell nothing of the spread: there the interval is ``None``. The order of
+    ``all`` is the macro mean over languages unless ``average`` is micro; then come the languages, size classes, categories
+    and, of several languages, their families, scripts and levels of resources, each the mean over its languages. A mean on a
+    scale is that of a rate: scores are put on 0..1, and intervals resample prompts jointly over languages (``intervals``);
+    where all have the lowest or the highest score the interval is Wilson's, which is wide enough for any bounded score. With
+    ``corpus`` the value of a language is that of its summed parts (``corpus_rates``), as it is for a mean without a
+    ``scale``. Prompts that all have the same mean tell nothing of the spread: there the interval is ``None``. The order of
     ``scores`` changes nothing.
     """
     if not scores:
         return []
-    frame = pd.DataFrame([_record(score, scale) for score in scores])
-    frame = frame.sort_values(list(frame.columns), kind="stable", na_position="last").reset_index(drop=True)
-    coded, categories = _coded(frame), axis(frame, "category")
-    overall, *languages = _groups(coded, average, how)
+    scheme = _Scheme(scale, corpus, average, how)
+    coded, categories = coded_scores(scores, [scheme.parts(score) for score in scores])
+    overall, *languages = _groups(coded, scheme)
     everyone = list(_rows(ALL, *overall))
     rows = everyone + [row for group in languages for row in _rows("language", *group)]
     rows += [replace(row, by="size", group=size_class((sizes or {}).get(row.model))) for row in everyone]
     for at, name in enumerate(categories.names):
-        for _, part, rates in _groups(coded.where(categories.codes == at), average, how, each_language=False):
-            rows += _rows("category", name, part, rates)
-    return [_on_scale(row, *scale) for row in rows]
+        rows += _group_rows("category", name, coded.where(categories.codes == at), scheme)
+    for by in AXES if len(coded.languages) > 1 else ():
+        for name, codes in grouped(by, coded.languages).items():
+            members = np.array([language in codes for language in coded.languages])
+            rows += _group_rows(by, name, coded.where(members[coded.language]), scheme)
+    return [_on_scale(row, *scale) for row in rows] if scale is not None and scheme.as_rates else rows
 
 
 def _on_scale(row: Mean, low: float, high: float) -> Mean:
@@ -109,38 +127,30 @@ def _on_scale(row: Mean, low: float, high: float) -> Mean:
     return replace(row, value=value, ci_low=ci_low, ci_high=ci_high)
 
 
-def _record(score: Score, scale: tuple[float, float]) -> dict[str, object]:
-    low, high = scale
-    return {
-        "language": score.language, "task_version": score.task_version, "prompt_id": score.prompt_id, "model": score.model,
-        "category": score.category, "repeat": score.repeat, "failed": score.status == CANDIDATE_FAILURE,
-        "unit": np.nan if score.value is None else (score.value - low) / (high - low),
-    }  # fmt: skip
-
-
-def _coded(frame: pd.DataFrame) -> _Coded:
-    models, languages = axis(frame, "model"), axis(frame, "language")
-    prompt = combined([axis(frame, "task_version"), axis(frame, "prompt_id")], len(frame))
-    unit, failed = frame["unit"].to_numpy(np.float64), frame["failed"].to_numpy(np.bool_)
-    return _Coded(models.names, languages.names, prompt, languages.codes, models.codes, unit, failed)
-
-
-def _groups(
-    coded: _Coded, average: Average, how: Resampling, each_language: bool = True
-) -> Iterator[tuple[str, _Coded, GroupRates]]:
+def _groups(coded: Coded, scheme: _Scheme, each_language: bool = True) -> Iterator[tuple[str, Coded, GroupRates]]:
     """Yield (name, scores, means) of all scores, then of each language."""
-    macro = average == "macro"
-    rates = mean_rates(_cells(coded if macro else coded.pooled()), how, each_language and macro)
+    macro = scheme.average == "macro"
+    rates = scheme.rates(coded if macro else coded.pooled(), each_language and macro)
     if each_language and not macro:
-        rates += mean_rates(_cells(coded), how, each_language=True)[1:]
+        rates += scheme.rates(coded, each_language=True)[1:]
     yield ALL, coded, rates[0]
     for at, found in enumerate(rates[1:]):
         yield coded.languages[at], coded.where(coded.language == at), found
 
 
-def _cells(coded: _Coded) -> Cells:
+def _group_rows(by: str, name: str, coded: Coded, scheme: _Scheme) -> Iterator[Mean]:
+    for _, part, rates in _groups(coded, scheme, each_language=False):
+        yield from _rows(by, name, part, rates)
+
+
+def _sums(coded: Coded, corpus: Corpus) -> Sums:
+    shape = (len(coded.languages), len(coded.models))
+    return summed(coded.parts, coded.prompt, coded.language, coded.model, shape, corpus)
+
+
+def _cells(coded: Coded) -> Cells:
     """Return the sums of scores per (language, prompt) and model; prompts without any score are no clusters."""
-    known = np.isfinite(coded.unit)
+    known = coded.known
     cluster, prompts = pd.factorize(coded.prompt[known], sort=True)
     size, columns = max(len(prompts), 1), len(coded.models)
     stratum, strata = pd.factorize(coded.language[known] * size + cluster, sort=True)
@@ -151,7 +161,7 @@ def _cells(coded: _Coded) -> Cells:
         bounds=tuple(int(start) for start in starts),
         cluster=strata % size,
         weight=np.bincount(place, minlength=cells).astype(np.float64).reshape(len(strata), columns),
-        score=np.bincount(place, coded.unit[known], cells).astype(np.float64).reshape(len(strata), columns),
+        score=np.bincount(place, coded.parts[known, 0], cells).astype(np.float64).reshape(len(strata), columns),
     )
 
 
@@ -161,9 +171,9 @@ def _spread(interval: Interval) -> Interval:
     return Interval(reason=NO_SPREAD)
 
 
-def _rows(by: str, name: str, coded: _Coded, rates: GroupRates) -> Iterator[Mean]:
-    """Yield the means of a group on the unit scale, a row a model that has an answer in it."""
-    known = np.isfinite(coded.unit)
+def _rows(by: str, name: str, coded: Coded, rates: GroupRates) -> Iterator[Mean]:
+    """Yield the means of a group, a row a model that has an answer in it; those of rates are on the unit scale."""
+    known = coded.known
     for number, model in enumerate(coded.models):
         own = coded.model == number
         if not own.any():
@@ -177,5 +187,5 @@ def _rows(by: str, name: str, coded: _Coded, rates: GroupRates) -> Iterator[Mean
             model=model, by=by, group=name, value=value, ci_low=interval.low, ci_high=interval.high,
             interval=interval.method, reason=no_value or interval.reason, n_prompts=int(rates.n_prompts[number]),
             n_scores=int(own.sum()), n_missing=int((own & ~known).sum()), n_failed=int((own & coded.failed).sum()),
-            missing_languages=missing,
+            missing_languages=missing, languages=coded.languages,
         )  # fmt: skip

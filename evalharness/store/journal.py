@@ -75,8 +75,8 @@ class Journal:
         with contextlib.closing(_connect(root / FILE)) as connection:
             if is_new(connection):  # its writer ended, or is, between creating the file and the tables
                 raise none
+            prepare(connection, str(root / FILE))  # one of an older version is brought up to date first
             connection.execute("PRAGMA query_only = ON")
-            prepare(connection, str(root / FILE))
             yield cls(connection, root)
 
     @classmethod

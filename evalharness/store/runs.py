@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from evalharness.errors import NotInCatalog
 from evalharness.store.journal import Journal, decoded, text_hash
-from evalharness.types import Game, Sample
+from evalharness.types import Game, Sample, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class SampleRow:
-    """A sample as stored: its place in the plan and the prompt as people read it."""
+    """A sample as stored: its place in the plan, the prompt as people read it, and what is right where that is known."""
 
     position: int
     task: str
@@ -36,16 +36,22 @@ class SampleRow:
     language: str
     category: str | None
     prompt: str
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionRow:
-    """Which request answers sample number ``sample`` for ``model``."""
+    """Which request answers sample number ``sample`` for ``model``.
+
+    ``part`` numbers the requests of one answer: the contexts of a choice, the turns of a conversation. The identity of a turn
+    is empty as long as the answers before it are not there.
+    """
 
     sample: int
     model: str
     repeat: int
     identity: str
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +111,32 @@ class Runs:
 
     def begin(self, run: RunRow, samples: Iterable[Sample], prompts: Iterable[str]) -> None:
         """Store ``run`` and its samples, in one transaction; the samples' ``prompts`` are the texts people read."""
-        rows = [
-            (run.name, i, s.task, s.version, s.prompt_id, s.language, s.category, text_hash(prompt), prompt)
-            for i, (s, prompt) in enumerate(zip(samples, prompts, strict=True))
-        ]
+        rows, texts = [], []
+        for i, (s, prompt) in enumerate(zip(samples, prompts, strict=True)):
+            target = None if s.target is None else _json(asdict(s.target))
+            hashes = (text_hash(prompt), None if target is None else text_hash(target))
+            rows.append((run.name, i, s.task, s.version, s.prompt_id, s.language, s.category, *hashes))
+            texts += [prompt] if target is None else [prompt, target]
         with self._db:
             self._db.execute(
                 "INSERT INTO runs VALUES (?,?,?,?,?,?,NULL) ON CONFLICT (name) DO UPDATE SET ask=excluded.ask, "
                 "plan=excluded.plan, facts=excluded.facts, plan_hash=excluded.plan_hash",
                 (run.name, run.plan_hash, _json(run.ask), _json(run.plan), _json(run.facts), run.created),
             )
-            self.journal.add_texts(row[-1] for row in rows)
+            self.journal.add_texts(texts)
             self._db.execute("DELETE FROM samples WHERE run = ?", (run.name,))
-            self._db.executemany("INSERT INTO samples VALUES (?,?,?,?,?,?,?,?)", (row[:-1] for row in rows))
+            self._db.executemany("INSERT INTO samples VALUES (?,?,?,?,?,?,?,?,?)", rows)
+
+    def rescore(self, run: RunRow, targets: Iterable[tuple[int, Target | None]]) -> None:
+        """Store another plan for ``run``, and the targets of its samples by position, in one transaction."""
+        texts = [(position, None if target is None else _json(asdict(target))) for position, target in targets]
+        with self._db:
+            self._db.execute("UPDATE runs SET plan = ? WHERE name = ?", (_json(run.plan), run.name))
+            self.journal.add_texts(text for _, text in texts if text is not None)
+            self._db.executemany(
+                "UPDATE samples SET target = ? WHERE run = ? AND position = ?",
+                ((None if text is None else text_hash(text), run.name, position) for position, text in texts),
+            )
 
     def finish(self, name: str, when: str) -> None:
         """Note when the run was finished first."""
@@ -129,8 +148,8 @@ class Runs:
         with self._db:
             self._db.execute("DELETE FROM completions WHERE run = ?", (run,))
             self._db.executemany(
-                "INSERT INTO completions VALUES (?,?,?,?,?,?)",
-                ((run, i, r.sample, r.model, r.repeat, bytes.fromhex(r.identity)) for i, r in enumerate(rows)),
+                "INSERT INTO completions VALUES (?,?,?,?,?,?,?)",
+                ((run, i, r.sample, r.model, r.repeat, bytes.fromhex(r.identity), r.part) for i, r in enumerate(rows)),
             )
 
     def put_games(self, run: str, judge: str, number: int, rows: Iterable[GameRow]) -> None:
@@ -160,18 +179,20 @@ class Runs:
 
     def samples(self, run: str) -> Iterator[SampleRow]:
         """Yield the run's samples in order."""
-        for position, task, version, prompt_id, language, category, body in self._db.execute(
-            "SELECT s.position, s.task, s.version, s.prompt_id, s.language, s.category, t.body "
-            "FROM samples s JOIN texts t ON t.hash = s.prompt WHERE s.run = ? ORDER BY s.position", (run,)
+        for position, task, version, prompt_id, language, category, body, target in self._db.execute(
+            "SELECT s.position, s.task, s.version, s.prompt_id, s.language, s.category, t.body, r.body "
+            "FROM samples s JOIN texts t ON t.hash = s.prompt LEFT JOIN texts r ON r.hash = s.target "
+            "WHERE s.run = ? ORDER BY s.position", (run,)
         ):  # fmt: skip
-            yield SampleRow(position, task, version, prompt_id, language, category, decoded(body))
+            known = None if target is None else target_of(json.loads(decoded(target)))
+            yield SampleRow(position, task, version, prompt_id, language, category, decoded(body), known)
 
     def completions(self, run: str) -> list[CompletionRow]:
         """Return which requests answer the run's samples, in order."""
         rows = self._db.execute(
-            "SELECT sample, model, repeat, identity FROM completions WHERE run = ? ORDER BY position", (run,)
+            "SELECT sample, model, repeat, identity, part FROM completions WHERE run = ? ORDER BY position", (run,)
         )
-        return [CompletionRow(sample, model, repeat, identity.hex()) for sample, model, repeat, identity in rows]
+        return [CompletionRow(sample, model, repeat, key.hex(), part) for sample, model, repeat, key, part in rows]
 
     def games(self, run: str) -> Iterator[GameRow]:
         """Yield the run's games, judge by judge and round by round, in order."""
@@ -195,6 +216,12 @@ class Runs:
             "ORDER BY judge, position", (run,)
         ):  # fmt: skip
             yield ReviewRow(judge, sample, model, _hex(identity), _hex(repair), decided, status)
+
+
+def target_of(plain: dict[str, Any]) -> Target:
+    """Return the target that ``asdict`` gave ``plain`` of."""
+    values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in plain.items()}
+    return Target(**values)
 
 
 def _json(value: Any) -> str:

@@ -6,7 +6,7 @@ import sqlite3
 
 from evalharness.errors import JournalError
 
-VERSION = 1
+VERSION = 2
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -32,11 +32,11 @@ CREATE TABLE runs (
 -- what a run is made of, in the plan's order
 CREATE TABLE samples (
     run TEXT NOT NULL, position INTEGER NOT NULL, task TEXT NOT NULL, version TEXT NOT NULL, prompt_id TEXT NOT NULL,
-    language TEXT NOT NULL, category TEXT, prompt BLOB NOT NULL, PRIMARY KEY (run, position)
+    language TEXT NOT NULL, category TEXT, prompt BLOB NOT NULL, target BLOB, PRIMARY KEY (run, position)
 ) WITHOUT ROWID;
 CREATE TABLE completions (
     run TEXT NOT NULL, position INTEGER NOT NULL, sample INTEGER NOT NULL, model TEXT NOT NULL, repeat INTEGER NOT NULL,
-    identity BLOB NOT NULL, PRIMARY KEY (run, position)
+    identity BLOB NOT NULL, part INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (run, position)
 ) WITHOUT ROWID;
 CREATE TABLE games (
     run TEXT NOT NULL, judge TEXT NOT NULL, round INTEGER NOT NULL, position INTEGER NOT NULL, sample INTEGER NOT NULL,
@@ -50,6 +50,14 @@ CREATE TABLE reviews (
 ) WITHOUT ROWID;
 """
 
+# What brings a journal of a version to the next one.
+_STEPS = {
+    1: (
+        "ALTER TABLE samples ADD COLUMN target BLOB; "  # what is right, in the table of texts
+        "ALTER TABLE completions ADD COLUMN part INTEGER NOT NULL DEFAULT 0;"
+    ),
+}
+
 
 def is_new(connection: sqlite3.Connection) -> bool:
     """Say whether the database has no tables of ours yet."""
@@ -57,7 +65,7 @@ def is_new(connection: sqlite3.Connection) -> bool:
 
 
 def prepare(connection: sqlite3.Connection, file: str) -> None:
-    """Create the tables in a new database, or check that this program can write to the ones there are."""
+    """Create the tables in a new database, or bring the ones there are to this program's version."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version == VERSION:
         return
@@ -66,4 +74,8 @@ def prepare(connection: sqlite3.Connection, file: str) -> None:
             f"{file}: was written by a newer evalharness (journal version {version}, this one knows {VERSION}); "
             "upgrade evalharness"
         )
-    connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+    if version == 0:
+        connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        return
+    steps = " ".join(_STEPS[number] for number in range(version, VERSION))
+    connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {VERSION}; COMMIT;")

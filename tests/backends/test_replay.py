@@ -33,7 +33,7 @@ def test_models_of_several_files_are_told_apart(tmp_path: Path) -> None:
     write(tmp_path / "b.jsonl.gz", {**ROW, "prompt_id": "p2"}, "", ROW)
     found = read(str(tmp_path / "*.jsonl*"))
     assert list(found) == ["m", "n"]
-    assert sorted(found["m"].entries) == [(None, "de", "p1"), (None, "de", "p2")]
+    assert sorted(found["m"].entries) == [(None, "de", "p1", 0, 1), (None, "de", "p2", 0, 1)]
     assert list(read(f"{tmp_path}/*.jsonl*#n")) == ["n"]
 
 

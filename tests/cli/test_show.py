@@ -81,7 +81,7 @@ def test_a_task_is_shown_by_its_first_sample_where_its_rows_are_here(
     stored: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sample = document(capsys, "show", "m-arenahard-mini", "--language", "ar")
-    assert sample["id"] == "mini-reasoning" and sample["messages"][0]["role"] == "user" and sample["raw_prompt"]
+    assert sample["id"] == "mini-reasoning" and sample["messages"][0]["role"] == "user" and sample["raw"]
     monkeypatch.setenv("HF_HOME", str(stored / "hf"))
     absent = document(capsys, "show", "m-arenahard", "--language", "de")
     assert "not on this machine" in absent["note"] and "evalharness pin 'm-arenahard[de]'" in absent["note"]

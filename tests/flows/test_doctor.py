@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -44,6 +45,15 @@ def test_a_machine_that_can_run_has_no_failure(tmp_path: Path) -> None:
     assert checks["disk", "journal"]["found"].endswith("wal mode")
     assert checks["data", "m-arenahard-mini[de,ar]"]["found"] == "on this machine: de, ar"
     assert list(tmp_path.iterdir()) == [], "nothing is left behind, and no results folder is made"
+
+
+def test_a_sandbox_for_code_is_tried_and_one_that_is_missing_is_no_failure(tmp_path: Path) -> None:
+    code, checks, _ = doctor(tmp_path, PATH=str(tmp_path))
+    assert (code, checks["machine", "sandbox"]["state"]) == (0, "unknown")
+    assert "bwrap is not installed" in checks["machine", "sandbox"]["found"]
+    if shutil.which("bwrap"):
+        _, checks, _ = doctor(tmp_path)
+        assert checks["machine", "sandbox"]["found"].startswith("bubblewrap 0.")
 
 
 def test_an_endpoint_that_answers_and_one_without_log_probabilities(tmp_path: Path, api_server: ApiServer) -> None:

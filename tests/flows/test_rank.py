@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from evalharness import battlefile, battles
+from evalharness.cli.main import main
 from evalharness.errors import DataError, NotInCatalog, UsageError
 from evalharness.flows.rank import document, rank, read_and_rank
 from evalharness.stats.rank import Ranking
@@ -152,3 +153,17 @@ def test_a_thousand_rounds_over_twenty_models_take_no_time() -> None:
     ranking = rank(frame, baseline="base")
     assert time.process_time() - begun < 1.5
     assert len(ranking.ratings) == models + 1
+
+
+def test_families_are_ranked_and_their_languages_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"prompt_id": str(p), "language": code, "model_a": "a", "model_b": "b", "order": "ab", "judge": "j",
+         "score": float(p % 2)}
+        for p in range(6) for code in ("de", "fr", "ar")
+    ]  # fmt: skip
+    path = tmp_path / "games.parquet"
+    battlefile.write(battles.frame(rows), path)
+    for words, shown in (((), "Indo-European: German, French"), (("--json",), '"Indo-European": ["de", "fr"]')):
+        with pytest.raises(SystemExit) as ended:
+            main(["rank", str(path), "--by", "family,resource", "--rounds", "100", *words])
+        assert ended.value.code == 0 and shown in capsys.readouterr().out

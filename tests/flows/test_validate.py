@@ -92,7 +92,7 @@ def test_one_mistake_in_a_template_is_one_problem_for_all_languages(folder: Path
         ("tasks/fr.jsonl", ROW * 2, "tasks/mine.yaml:7: sample.id: mine[fr]: rows 1 and 2 have the same id '1'"),
         ("tasks/mine.yaml", TASK.replace("fr]", "it]"), "tasks/mine.yaml:4: dataset.data_files: no data file 'it.jsonl' in"),
         ("tasks/mine.yaml", TASK.replace("a-hard", "a-hrd"), "tasks/mine.yaml:10: judge: no judge named 'arena-hrd'; did"),
-        ("other.yaml", "a: 1\n", "other.yaml:1: is neither a task, a judge nor an evalharness.yaml"),
+        ("other.yaml", "a: 1\n", "other.yaml:1: is neither a task, a judge, a suite nor an evalharness.yaml"),
         (
             "evalharness.yaml", "models:\n  m: {backend: hff, path: x}\n",
             "yaml:2: models.m.backend: no backend named 'hff'; did you mean",

@@ -552,3 +552,77 @@ def scored_run(small_run: Run) -> Run:
 def scores_only(small_run: Run) -> Run:
     """The small run judged by a rubric alone."""
     return made_scores(small_run, pairs=False)
+
+
+def made_results(made: Run) -> Run:
+    """Return the run with tasks that metrics score instead of judges: choices asked in two ways, texts modelled, a suite."""
+    models = [model["name"] for model in made.summary["models"]]
+    codes = sorted({sample["language"] for sample in made.samples})
+    task = made.summary["tasks"][0]
+    tasks = [
+        {**task, "task": name, "output": output, "suite_category": category, "metrics": [{"name": metric}], "shots": 5,
+         "n": 1, "program": None, "verified": name != "xcopa"}
+        for name, output, category, metric in (
+            ("xcopa", "choice", "reasoning", "acc"), ("flores-bpb", "loglikelihood", None, "bits_per_byte"))
+    ]  # fmt: skip
+    results = []
+    for model in models:
+        for by, groups in (("all", ["all"]), ("language", codes), ("family", ["Indo-European", "Sino-Tibetan"])):
+            for group in groups:
+                results += _result_rows(model, by, group, written=model == models[-1])
+    suites = [
+        {"suite": "to-code", "version": "1", "category": category, "label": label, "kind": kind, "model": model,
+         "value": value, "ci_low": None if value is None else value - 0.05, "ci_high": None if value is None else value + 0.05,
+         "interval": "bootstrap", "reason": None, "n_tasks": 2, "n_prompts": 40, "chance": 0.25, "range": [0.0, 1.0],
+         "missing_tasks": ["piqa"] if value is None else []}
+        for model in models
+        for category, label, kind, value in (
+            ("reasoning", "Reasoning", "score", None if model == models[0] else 0.62), ("win-rate", None, "win-rate", 0.5))
+    ]  # fmt: skip
+    keyed = ("ratings", "ratings_other_candidate_failure", "head_to_head", "health")
+    summary = {
+        **made.summary, **{key: {} for key in keyed}, "judges": [], "tasks": tasks, "results": results, "suites": suites,
+    }  # fmt: skip
+    return Run(summary, made.manifest, [_measured(sample) for sample in made.samples])
+
+
+def _result_rows(model: str, by: str, group: str, written: bool) -> list[Json]:
+    value = 0.3 + 0.5 * draw(model, by, group)
+    about = {
+        "judge": None, "task_version": "0.1", "model": model, "by": by, "group": group, "interval": "bootstrap",
+        "reason": None, "n_prompts": 40, "n_scores": 40, "n_missing": 1, "n_failed": 2, "missing_languages": [],
+    }  # fmt: skip
+    metric, filter_name = ("letter", "generated") if written else ("acc", "likelihood")
+    choice = {
+        "task": "xcopa", "metric": metric, "filter": filter_name, "chance": 0.5, "headline": True, "range": [0.0, 1.0],
+        "higher_is_better": True, "value": value, "ci_low": value - 0.1, "ci_high": value + 0.1,
+    }  # fmt: skip
+    texts = {
+        "task": "flores-bpb", "metric": "bits_per_byte", "filter": "likelihood", "chance": None, "headline": True,
+        "range": None, "higher_is_better": False, "value": 1.25, "ci_low": 1.125, "ci_high": 1.375,
+    }  # fmt: skip
+    return [{**about, **choice}, *([] if written else [{**about, **texts}])]
+
+
+def _measured(sample: Json) -> Json:
+    (first, *others) = sample["answers"]
+    scores = [
+        {
+            "model": model,
+            "metric": "acc",
+            "filter": "likelihood",
+            "value": 1.0,
+            "status": "ok",
+            "answer": sample["prompt"],
+        }
+        for model in sample["answers"]
+    ]
+    target = {"right": [0], "choices": [sample["prompt"], "x"], "letters": ["A", "B"], "texts": [], "text": None}
+    answers = {**sample["answers"], first: {**sample["answers"][first], "text": "", "logprobs": [-3.5, -4.25]}}
+    return {**sample, "games": [], "answers": answers, "target": target, "scores": scores if others else scores[:1]}
+
+
+@pytest.fixture(scope="session")
+def measured_run(small_run: Run) -> Run:
+    """The small run with tasks that metrics score."""
+    return made_results(small_run)

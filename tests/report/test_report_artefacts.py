@@ -125,7 +125,7 @@ def test_empty_results_and_scores_have_their_columns(tmp_path) -> None:
     assert table.num_rows == 0
     assert table.schema.names == [
         "task", "task_version", "prompt_id", "language", "target_language", "category", "model", "repeat", "metric", "filter",
-        "value", "chance", "status",
+        "value", "chance", "status", "parts", "answer",
     ]  # fmt: skip
 
 

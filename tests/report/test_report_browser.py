@@ -90,6 +90,14 @@ def scored_site(scored_run, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def measured_site(measured_run, tmp_path_factory) -> Path:
+    """Tasks that metrics score, and a suite."""
+    folder = tmp_path_factory.mktemp("measured run") / "site"
+    write_site(folder, {**measured_run.summary, "completions": []}, measured_run.manifest, measured_run.samples[:10])
+    return folder
+
+
+@pytest.fixture(scope="module")
 def tiny_site(small_run, tmp_path_factory) -> Path:
     """One judge and a few lines of every table: all kinds of elements, for tests whose time grows with their number."""
     summary = deepcopy(small_run.summary)
@@ -134,7 +142,7 @@ def with_texts(run, texts: tuple[str, ...]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", ["index.html", "games/ar.html"])
-@pytest.mark.parametrize("of", ["site", "scored_site"])
+@pytest.mark.parametrize("of", ["site", "scored_site", "measured_site"])
 def test_pages_are_silent_offline(browser, of, name, request) -> None:
     with opened(browser, request.getfixturevalue(of) / name) as found:
         assert found.page.locator("h1").count() == 1
@@ -202,7 +210,7 @@ def test_blocks_have_the_direction_of_their_text(browser, site, code, direction)
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("name", "width"), [("index.html", 1280), ("games/ar.html", 360)])
-@pytest.mark.parametrize("of", ["tiny_site", "scored_site"])
+@pytest.mark.parametrize("of", ["tiny_site", "scored_site", "measured_site"])
 def test_axe_finds_nothing_serious(browser, of, name, width, scheme, request) -> None:
     site = request.getfixturevalue(of)
     with opened(browser, site / name, color_scheme=scheme, viewport={"width": width, "height": 900}) as found:

@@ -16,6 +16,7 @@ from evalharness.specs.schema import SHAPES, Kind, schema
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHIPPED: list[tuple[Kind, Path]] = [
     *(("task", path) for path in sorted((REPOSITORY / "tasks").rglob("*.yaml")) if path.parent.name != "suites"),
+    *(("suite", path) for path in sorted((REPOSITORY / "tasks/suites").glob("*.yaml"))),
     *(("judge", path) for path in sorted((REPOSITORY / "judges").glob("*.yaml"))),
     ("config", REPOSITORY / "evalharness" / "evalharness.yaml"),
 ]
@@ -51,10 +52,13 @@ def test_a_language_file_says_only_what_differs() -> None:
 
 TASK = read_file(REPOSITORY / "tasks" / "m-arenahard-mini.yaml").data
 JUDGE = read_file(REPOSITORY / "judges" / "arena-hard.yaml").data
+SUITE = read_file(REPOSITORY / "tasks" / "suites" / "to-code.yaml").data
 BROKEN: dict[str, tuple[Kind, dict[str, Any], tuple[str, ...], Any]] = {
     "unknown key": ("task", TASK, ("juge",), "arena-hard"),
     "unknown key inside": ("task", TASK, ("dataset", "splt"), "test"),
     "not of the list": ("task", TASK, ("prompts", "origin"), "nativ"),
+    "an unknown key of a category": ("suite", SUITE, ("categories", "code", "taks"), ["mbpp"]),
+    "a text for the tasks of a category": ("suite", SUITE, ("categories", "code", "tasks"), "mbpp"),
     "a number for text": ("task", TASK, ("version",), 1.0),
     "text for a list": ("task", TASK, ("languages",), "de"),
     "both languages and language": ("task", TASK, ("language",), "de"),
@@ -81,7 +85,7 @@ def test_a_broken_file_is_not_valid(case: str) -> None:
 def test_a_missing_key_is_found_and_every_key_at_the_top_is_explained(kind: Kind) -> None:
     found = schema(kind)
     for key in found.get("required", found.get("else", {}).get("required", ())):
-        assert faults(kind, {k: v for k, v in {"task": TASK, "judge": JUDGE}[kind].items() if k != key})
+        assert faults(kind, {k: v for k, v in {"task": TASK, "judge": JUDGE, "suite": SUITE}[kind].items() if k != key})
     unexplained = [
         name for name, about in found["properties"].items()
         if "description" not in about and "$ref" not in about

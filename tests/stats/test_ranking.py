@@ -429,3 +429,14 @@ def test_soft_scores_are_summed_the_same_in_any_order(seed: int) -> None:
     frame = battles.frame(rows)
     shuffled = frame.sample(frac=1, random_state=seed)
     assert rank(frame, rounds=20) == rank(shuffled, rounds=20)
+
+
+def test_families_scripts_and_resources_are_means_over_their_languages() -> None:
+    shares = {"de": 1.0, "fa": 0.0, "fr": 0.5, "ar": 1.0, "und": 0.0}
+    rows = [game for code, share in shares.items() for p in range(5) for game in both(p, share, share, language=code)]
+    ranking = rank(battles.frame(rows), by=["family", "script", "resource"], rounds=50)
+    found = {(row.by, row.group): row.win_rate for row in ranking.ratings if row.model == "a"}
+    assert found["family", "Indo-European"] == pytest.approx((1 + 0 + 0.5) / 3)
+    assert found["script", "Arab"] == pytest.approx((0 + 1) / 2)
+    assert found["family", "unknown"] == 0.0
+    assert ranking.language_groups["script"] == {"Arab": ("ar", "fa"), "Latn": ("de", "fr"), "unknown": ("und",)}

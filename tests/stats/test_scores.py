@@ -99,7 +99,8 @@ def test_groups_are_languages_size_classes_and_categories() -> None:
     rows = means(made(12), SCALE, sizes={"m": 8.0})
     assert {(row.by, row.group) for row in rows} == {
         ("all", "all"), ("language", "ar"), ("language", "de"), ("size", "4-10"), ("size", "unknown"), ("category", "x"),
-        ("category", "y"),
+        ("category", "y"), ("family", "Afro-Asiatic"), ("family", "Indo-European"), ("script", "Arab"), ("script", "Latn"),
+        ("resource", "high"),
     }  # fmt: skip
     assert only(rows, "size", "4-10").value == only(rows).value
     part = [s for s in made(12) if s.category == "x"]

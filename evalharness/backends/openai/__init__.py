@@ -14,4 +14,8 @@ def _open(engine: Engine, logs: Path) -> Backend:
     return OpenAIBackend(engine, logs)
 
 
-BACKEND = BackendKind(resolve=resolve, open=_open, loads=False, paid=True)
+def _likelihoods(engine: Engine) -> bool:
+    return bool(dict(engine.settings)["api"] == "completions")  # a chat endpoint tells none of a given text
+
+
+BACKEND = BackendKind(resolve=resolve, open=_open, loads=False, paid=True, likelihoods=_likelihoods)
