@@ -33,6 +33,7 @@ from evalharness.stages.derive import (
     Played,
     Stored,
     battle_frame,
+    completion_table,
     played,
     sample_documents,
     score_documents,
@@ -317,7 +318,7 @@ def _part(journal: Journal, plan: Plan) -> Outcome:
     run_ = stored(journal, plan.name)
     verdicts = [game.verdict for game in played(journal, run_)] + [own.verdict for own in reviewed(journal, run_)]
     note = f"shard {'{}/{}'.format(*plan.ask.shard or ())} is answered; when all are, `evalharness merge` puts them together"
-    failed = any(verdict.score is None for verdict in verdicts)
+    failed = any(verdict.score is None for verdict in verdicts) or any(row["errors"] for row in completion_table(run_))
     return Outcome(plan.name, None, None, FAILED_ITEMS if failed else 0, (*plan.notes, note))
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from evalharness.catalog import Catalog
 from evalharness.cli.main import VERBS
+from evalharness.flows.catalogue import catalogue
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = sorted([REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *(REPOSITORY / "docs").glob("*.md")])
@@ -112,3 +114,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_named_make_targets_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8"))) <= targets
+
+
+def test_the_list_of_tasks_is_that_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    written = (REPOSITORY / "docs" / "tasks.md").read_text(encoding="utf-8")
+    assert written == catalogue(Catalog()), "write it anew: evalharness ls tasks --markdown > docs/tasks.md"

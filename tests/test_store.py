@@ -25,7 +25,7 @@ from evalharness.store.journal import COMMIT_RESULTS, COMMIT_SECONDS, FILE
 from evalharness.store.lock import on_network
 from evalharness.store.schema import VERSION
 from evalharness.text import clean_text, sha256
-from evalharness.types import Game, Message, Order, Result, Sample
+from evalharness.types import Game, Message, Order, Result, Sample, Target
 
 
 def identity(of: object) -> str:
@@ -401,6 +401,32 @@ def test_a_run_and_its_samples_come_back_as_they_were(runs: Runs) -> None:
     assert runs.journal.connection.execute("SELECT count(*) FROM texts").fetchone() == (2,), (
         "equal prompts are stored once"
     )
+
+
+def test_what_is_right_comes_back_with_its_sample_and_can_be_told_anew(runs: Runs) -> None:
+    target = Target(right=(1,), choices=("ja", "nein"), letters=("أ", "ب"), program=("a", "b"), language="de")
+    runs.begin(RUN, [replace(SAMPLES[0], target=target), *SAMPLES[1:]], PROMPTS)
+    assert [row.target for row in runs.samples("run")] == [target, None, None]
+    runs.rescore(replace(RUN, plan={"tasks": []}), [(0, replace(target, right=(0,))), (1, target), (2, None)])
+    assert [row.target for row in runs.samples("run")] == [replace(target, right=(0,)), target, None]
+    assert runs.get("run").plan == {"tasks": []}
+
+
+@pytest.mark.parametrize("opened", [Journal.writing, Journal.reading])
+def test_a_journal_of_the_first_version_is_brought_up_to_date(tmp_path: Path, opened: Any) -> None:
+    with Journal.writing(tmp_path) as journal:
+        before = Runs(journal)
+        before.begin(RUN, SAMPLES, PROMPTS)
+        before.put_completions("run", [CompletionRow(0, "a", 0, identity(0))])
+        stored(journal, answer(0))
+        for step in ("samples DROP COLUMN target", "completions DROP COLUMN part"):
+            journal.connection.execute(f"ALTER TABLE {step}")
+        journal.connection.execute("PRAGMA user_version = 1")
+    with opened(tmp_path) as journal:
+        after = Runs(journal)
+        assert [row.prompt_id for row in after.samples("run")] == [sample.prompt_id for sample in SAMPLES]
+        assert after.completions("run") == [CompletionRow(0, "a", 0, identity(0))]
+        assert journal.answered([identity(0)]) == {identity(0)}
 
 
 def test_a_run_that_begins_again_keeps_its_beginning_and_takes_the_new_samples(runs: Runs) -> None:
