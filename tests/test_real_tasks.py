@@ -23,7 +23,15 @@ TASKS = (
     *CHOICES, f"flores-bpb{LANGUAGES}", "mgsm-direct[de,zh,bn]", "flores-from-english[ar,de,hi,zh]", "humaneval",
     f"m-arenahard-mini{LANGUAGES}",
 )  # fmt: skip
-CATEGORIES = {"knowledge", "reasoning", "maths", "translation", "code", "open-ended", "language modelling"}
+CATEGORIES = {
+    "knowledge",
+    "reasoning",
+    "maths, direct answers",
+    "translation",
+    "code",
+    "open-ended",
+    "language modelling",
+}
 MODEL = "gemma-3-270m"
 
 
