@@ -36,6 +36,7 @@ class LanguagePages:
     anchors: dict[str, int] = field(default_factory=dict)
     n_games: int = 0
     n_reviews: int = 0
+    n_scores: int = 0
     n_disagree: int = 0
     n_missing: int = 0
     n_failed: int = 0
@@ -62,6 +63,8 @@ class LanguagePages:
         self.n_reviews += len(reviews)
         self.n_missing += sum(game.score is None for match in found.matches for game in match.games)
         self.n_missing += sum(review.score is None for review in reviews)
+        self.n_scores += sum(bool(answer.scores) for answer in found.answers)
+        self.n_missing += sum(any(score.value is None for score in answer.scores) for answer in found.answers)
         self.n_failed += sum(bool(answer.flags) for answer in found.answers)
 
 
