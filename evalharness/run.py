@@ -167,7 +167,7 @@ def _run(
     with held(root), Journal.writing(root) as journal, Engines(_opener(root, executor)) as engines:
         loaded = load_samples(plan, root)
         runs = Runs(journal)
-        begin(runs, plan, loaded, before)
+        begin(runs, plan, loaded, before, programs=until != "generate")
         desk = Desk(journal, engines, listen, stop, money)
         generate(desk, plan, loaded.samples, partial(runs.put_completions, plan.name))
         if until == "generate":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,8 @@ _CHOICE = frozenset({"choice"})
 
 def _scored(item: ChoiceItem, scores: Sequence[float] | str) -> Measure:
     """Return whether the choice of the highest score is right; ``scores`` as a text is the reason why there are none."""
+    if item.failure is not None:
+        return Measure(0.0, item.failure, n_failed=1)
     if isinstance(scores, str):
         return Measure(None, scores)
     taken = max(range(len(scores)), key=scores.__getitem__)
@@ -52,6 +55,8 @@ def acc_pmi(item: ChoiceItem) -> Measure:
 
     The score is log p(choice | prompt) - log p(choice) (Holtzman et al. 2021, "Surface Form Competition").
     """
+    if item.failure is not None:
+        return _scored(item, ())
     given, alone = _logprobs(item, item.logprobs), _logprobs(item, item.unconditional)
     if isinstance(given, str) or isinstance(alone, str):
         return Measure(None, given if isinstance(given, str) else "no_unconditional")
@@ -70,10 +75,13 @@ def macro_f1(item: ChoiceItem) -> Measure:
     measure = acc(item)
     if measure.value is None:
         return measure
+    counts = [0.0] * (3 * len(item.choices))
+    if item.failure is not None:  # nothing was chosen: the right class was missed
+        counts[3 * min(item.right) + 2] = 1.0
+        return replace(measure, parts=tuple(counts))
     scores = item.logprobs
     taken = max(range(len(scores)), key=scores.__getitem__)
     true = taken if taken in item.right else min(item.right)
-    counts = [0.0] * (3 * len(item.choices))
     if taken == true:
         counts[3 * taken] = 1.0
     else:

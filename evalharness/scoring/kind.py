@@ -27,7 +27,8 @@ class ChoiceItem:
     """A prompt with fixed ``choices``; ``right`` holds the positions of the correct ones.
 
     ``logprobs`` has one summed natural-log probability per choice, ``unconditional`` those of the choices without the prompt;
-    empty or NaN where they could not be had.
+    empty or NaN where they could not be had. ``failure`` says why the prompt counts as wrong without them
+    (``candidate_failure``: it is longer than the context).
     """
 
     language: str
@@ -35,6 +36,7 @@ class ChoiceItem:
     right: frozenset[int]
     logprobs: tuple[float, ...]
     unconditional: tuple[float, ...] | None = None
+    failure: str | None = None
 
     @property
     def chars(self) -> tuple[int, ...]:
@@ -130,8 +132,8 @@ class Metric:
 
     ``outputs`` are the kinds of task it is for: choice, text, loglikelihood, code. ``corpus`` gives the value of many prompts
     from the sums of their ``parts`` (last axis; NaN where it is undefined); without it the value is the mean over prompts.
-    ``range`` is (lowest, highest), ``None`` where the value has no bound. ``extra`` names the extra of this package that the
-    metric needs. ``split`` gives (name, options) of each row where options stand for several rows of a table.
+    ``range`` is (lowest, highest), ``None`` where the value has no bound. ``split`` gives (name, options) of
+    each row where options stand for several rows of a table.
     """
 
     name: str
@@ -142,7 +144,6 @@ class Metric:
     corpus: Callable[[Floats], Floats] | None = None
     range: tuple[float, float] | None = (0.0, 1.0)
     higher_is_better: bool = True
-    extra: str | None = None
     split: Callable[[Mapping[str, Any]], Rows] | None = None
 
     def measure(self, item: Item, options: Mapping[str, Any] | None = None) -> Measure:

@@ -146,10 +146,10 @@ def corpus_bleu(sums: Floats) -> Floats:
 METRICS = {
     "chrf": Metric(
         "chrf", _TEXT, chrf, "chrF++: F-score of shared character and word n-grams", options=ChrfOptions,
-        corpus=corpus_chrf, range=(0.0, 100.0), extra="translation",
+        corpus=corpus_chrf, range=(0.0, 100.0),
     ),
     "bleu": Metric(
         "bleu", _TEXT, bleu, "BLEU: precision of shared word n-grams", options=BleuOptions, corpus=corpus_bleu,
-        range=(0.0, 100.0), extra="translation",
+        range=(0.0, 100.0),
     ),
 }  # fmt: skip

@@ -20,15 +20,23 @@ from evalharness.stages.programs import limits
 from evalharness.store import RunRow, Runs
 
 
-def begin(runs: Runs, plan: Plan, loaded: Loaded, before: str | None = None) -> None:
-    """Note the run; one of the same name must be the same plan, or the one of the hash ``before`` that it extends."""
+def begin(runs: Runs, plan: Plan, loaded: Loaded, before: str | None = None, *, programs: bool = False) -> None:
+    """Note the run; one of the same name must be the same plan, or the one of the hash ``before`` that it extends.
+
+    Where ``programs`` of code tasks will be run, a SandboxError if they cannot be.
+    """
     known = runs.find(plan.name)
     if known is not None and known.plan_hash not in (plan.hash, before):
         raise UsageError(
             f"run {plan.name} was begun with another plan (its tasks, judges, models or sampling differ); "
             "choose another --name, or leave it out"
         )
-    met = {"versions": _versions(), "platform": platform.platform(), "python": sys.version.split()[0], **_sandbox(plan)}
+    met = {
+        "versions": _versions(),
+        "platform": platform.platform(),
+        "python": sys.version.split()[0],
+        **(_sandbox(plan) if programs else {}),
+    }
     row = RunRow(
         plan.name,
         plan.hash,

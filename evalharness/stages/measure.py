@@ -9,7 +9,7 @@ from typing import Any
 from evalharness.scoring import METRICS
 from evalharness.scoring.filters import Reader
 from evalharness.scoring.kind import CANDIDATE_FAILURE, ChoiceItem, CodeItem, Item, LikelihoodItem, Measure, TextItem
-from evalharness.specs.scoring import MetricSpec
+from evalharness.specs.scoring import MetricSpec, headline
 from evalharness.stages.derive import Stored
 from evalharness.stages.programs import PASSED, Tried, limits, tried
 from evalharness.stages.reading import readers
@@ -67,7 +67,7 @@ def _filters(task: Mapping[str, Any]) -> list[str]:
 
 
 def _columns(task: Mapping[str, Any], metrics: Sequence[MetricSpec], filters: Sequence[str]) -> Iterator[Column]:
-    marked = next((metric for metric in metrics if metric.headline), metrics[0])
+    marked = headline(metrics)
     for metric in metrics:
         for at, (name, options) in enumerate(METRICS[metric.name].rows(metric.options)):
             for number, filter_name in enumerate(filters):
@@ -134,14 +134,15 @@ def _text_item(task: Mapping[str, Any], sample: SampleRow, target: Target, answe
 
 
 def _likelihood_item(task: Mapping[str, Any], sample: SampleRow, target: Target, answer: Completion) -> Item | Measure:
-    if answer.failure is not None:  # the prompt is longer than the context
-        return Measure(0.0 if task["output"] == "choice" else None, CANDIDATE_FAILURE)
     found = answer.logprobs or ()
+    failure = None if answer.failure is None else CANDIDATE_FAILURE  # the prompt is longer than the context
     if task["output"] == "loglikelihood":
+        if failure is not None:
+            return Measure(None, failure)
         return LikelihoodItem(sample.language, target.text or "", found[0] if found else None)
     number = len(target.choices)
     rest = found[number:]
-    return ChoiceItem(sample.language, target.choices, frozenset(target.right), found[:number], rest or None)
+    return ChoiceItem(sample.language, target.choices, frozenset(target.right), found[:number], rest or None, failure)
 
 
 def _measure(column: Column, item: Item | Measure) -> Measure:

@@ -85,3 +85,12 @@ def test_the_parts_of_macro_f1_are_hits_false_choices_and_misses_of_each_class()
 def test_macro_f1_of_nothing_is_undefined() -> None:
     assert METRICS["macro_f1"].corpus is not None
     assert np.isnan(METRICS["macro_f1"].corpus(np.zeros(6)))
+
+
+@pytest.mark.parametrize("name", ["acc", "acc_norm", "acc_bytes", "acc_pmi", "macro_f1"])
+def test_a_prompt_longer_than_the_context_counts_as_wrong_in_every_metric(name: str) -> None:
+    item = ChoiceItem("de", ("ja", "nein"), frozenset({1}), (), failure="candidate_failure")
+    measure = METRICS[name].measure(item)
+    assert (measure.value, measure.status, measure.n_failed) == (0.0, "candidate_failure", 1)
+    if name == "macro_f1":
+        assert measure.parts == (0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
